@@ -1,0 +1,313 @@
+"""Every setting of the service: name, type, default, meaning; read from the environment once."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit, urlunsplit
+
+from crontab import CronTab
+from dotenv import dotenv_values
+from flask import current_app
+
+DEFAULT_EVENT_WEIGHTS = {
+    "view": 1.0,
+    "cart": 3.0,
+    "purchase": 5.0,
+    "rating": 4.0,
+    "like": 4.0,
+    "dislike": -4.0,
+    "wishlist": 2.0,
+    "remove_from_cart": -1.0,
+}
+
+EMBEDDED_REDIS = "embedded"
+
+
+class InvalidSettingError(Exception):
+    """Settings are wrong; the message names each, what it got and what it takes."""
+
+
+@dataclass(frozen=True)
+class SettingType:
+    """How a setting's text becomes a value.
+
+    Attributes:
+        takes: What is accepted, in words, for error messages and documents.
+        parse: Turns the text into a value; raises ValueError where the text is not accepted.
+        show: Turns a value back into the text that would produce it.
+    """
+
+    takes: str
+    parse: Callable[[str], Any]
+    show: Callable[[Any], str] = str
+
+
+def _boolean(text: str) -> bool:
+    values = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
+    if text.lower() not in values:
+        raise ValueError(text)
+    return values[text.lower()]
+
+
+def _in_range(number: Callable[[str], Any], low: float, high: float) -> Callable[[str], Any]:
+    def parse(text: str) -> Any:
+        value = number(text)
+        if not low <= value <= high:
+            raise ValueError(text)
+        return value
+
+    return parse
+
+
+def _integer(low: int, high: int) -> SettingType:
+    return SettingType(f"a whole number from {low} to {high}", _in_range(int, low, high))
+
+
+def _decimal(low: float, high: float) -> SettingType:
+    return SettingType(f"a number from {low:g} to {high:g}", _in_range(float, low, high))
+
+
+def _one_of(*choices: str) -> SettingType:
+    def parse(text: str) -> str:
+        if text not in choices:
+            raise ValueError(text)
+        return text
+
+    return SettingType("one of " + ", ".join(choices), parse)
+
+
+def _cron(text: str) -> str:
+    if len(text.split()) != 5:
+        raise ValueError(text)
+    CronTab(text)
+    return text
+
+
+def _database_url(text: str) -> str:
+    scheme, separator, rest = text.partition("://")
+    if not separator:
+        raise ValueError(text)
+    # Heroku hands out postgres://, which SQLAlchemy no longer knows; psycopg 3 is the driver installed.
+    dialects = {"postgres": "postgresql+psycopg", "postgresql": "postgresql+psycopg"}
+    scheme = dialects.get(scheme, scheme)
+    if scheme not in {"sqlite", "postgresql+psycopg"}:
+        raise ValueError(text)
+    if scheme == "sqlite" and rest.lstrip("/") in {"", ":memory:"}:
+        raise ValueError(text)
+    return f"{scheme}://{rest}"
+
+
+def _redis_url(text: str) -> str:
+    if text != EMBEDDED_REDIS and urlsplit(text).scheme not in {"redis", "rediss", "unix"}:
+        raise ValueError(text)
+    return text
+
+
+def _event_weights(text: str) -> dict[str, float]:
+    weights = {}
+    for part in text.split(","):
+        event, separator, weight = part.strip().partition("=")
+        if not separator or not event or len(event) > 32 or not event.isidentifier():
+            raise ValueError(text)
+        weights[event] = _in_range(float, -1000, 1000)(weight)
+    if not any(weight > 0 for weight in weights.values()):
+        raise ValueError(text)
+    return weights
+
+
+def _names(text: str) -> frozenset[str]:
+    return frozenset(name.strip() for name in text.split(",") if name.strip())
+
+
+def _admin_key(text: str) -> str:
+    if len(text) < 16 or not text.isascii() or not text.isprintable():
+        raise ValueError(text)
+    return text
+
+
+TEXT = SettingType("any text", str)
+PATH = SettingType("a folder's path", Path)
+BOOLEAN = SettingType("true or false", _boolean, lambda value: str(value).lower())
+CRON = SettingType("a cron line of five fields, in UTC, such as 0 0 * * *", _cron)
+DATABASE_URL = SettingType("sqlite:///FILE or postgresql://USER:PASSWORD@HOST/NAME", _database_url)
+REDIS_URL = SettingType("redis://…, rediss://…, unix://… or embedded", _redis_url)
+EVENT_WEIGHTS = SettingType(
+    "event=weight pairs with commas between, at least one weight above 0, such as view=1,purchase=5",
+    _event_weights,
+    lambda value: ",".join(f"{event}={weight:g}" for event, weight in value.items()),
+)
+EVENTS = SettingType(
+    "events with commas between, such as purchase,like", _names, lambda value: ",".join(sorted(value))
+)
+ADMIN_KEY = SettingType("at least 16 printable ASCII characters", _admin_key)
+
+
+def _setting(default: Any, takes: SettingType, meaning: str, *, secret: bool = False) -> Any:
+    metadata = {"takes": takes, "meaning": meaning, "secret": secret}
+    if callable(default):
+        return field(default_factory=default, metadata=metadata)
+    return field(default=default, metadata=metadata)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config:
+    """The settings in force in one process. A field `train_seed` is the setting `TRAIN_SEED`."""
+
+    instance_dir: Path = _setting(
+        Path("instance"), PATH, "Folder of the SQLite database, the embedded Valkey and the model versions."
+    )
+    database_url: str = _setting(
+        "", DATABASE_URL, "Where users, items and interactions are kept. Default: SQLite in INSTANCE_DIR."
+    )
+    database_timeout: float = _setting(
+        5.0, _decimal(0.1, 60), "Seconds to wait for a connection or a lock before a request gets 503."
+    )
+    redis_url: str = _setting(
+        EMBEDDED_REDIS,
+        REDIS_URL,
+        "Where training is queued. `embedded` starts a bundled Valkey.",
+        secret=True,
+    )
+    recsvc_admin_key: str = _setting(
+        "", ADMIN_KEY, "An API key of role admin, for a first sign-in; empty for none.", secret=True
+    )
+    auto_train_on_startup: bool = _setting(
+        False, BOOLEAN, "Train when a web process starts and the store has no model."
+    )
+    train_schedule: str = _setting("0 0 * * *", CRON, "When to train, in UTC.")
+    train_timeout: int = _setting(3600, _integer(1, 86_400), "Seconds after which a training run fails.")
+    train_threads: int = _setting(
+        os.cpu_count, _integer(1, 256), "Threads to fit with. 1 makes a fit repeatable bit for bit."
+    )
+    train_seed: int = _setting(42, _integer(0, 2**31 - 1), "Seed of everything random in a training.")
+    event_weights: Mapping[str, float] = _setting(
+        lambda: dict(DEFAULT_EVENT_WEIGHTS),
+        EVENT_WEIGHTS,
+        "The events taken, and how much each says that a user likes an item. Negative counts against.",
+    )
+    rating_neutral: float = _setting(
+        2.5, _decimal(-1000, 1000), "A rating of this value says nothing; a lower one counts against."
+    )
+    rating_best: float = _setting(
+        5.0, _decimal(-1000, 1000), "A rating of this value has the event's weight."
+    )
+    seen_events: frozenset[str] = _setting(
+        lambda: frozenset(DEFAULT_EVENT_WEIGHTS) - {"remove_from_cart"},
+        EVENTS,
+        "Events after which an item is left out of the user's lists unless include_seen asks for it."
+        " Purchased and disliked items never come back.",
+    )
+    unknown_items: str = _setting(
+        "create", _one_of("create", "reject"), "What happens to an interaction with an item never heard of."
+    )
+    model_components: int = _setting(128, _integer(1, 1024), "Length of an embedding.")
+    model_epochs: int = _setting(30, _integer(1, 1000), "Passes over the interactions in a fit.")
+    model_learning_rate: float = _setting(0.05, _decimal(1e-6, 10), "LightFM's initial learning rate.")
+    model_alpha: float = _setting(5e-5, _decimal(0, 1), "LightFM's L2 penalty on users and items.")
+    model_max_sampled: int = _setting(
+        30, _integer(1, 1000), "How many items WARP samples in search of one ranked too high."
+    )
+    reload_interval: float = _setting(
+        1.0, _decimal(0.05, 5), "Seconds between a web process's looks for a new active version."
+    )
+    maintenance_interval: int = _setting(
+        30, _integer(1, 3600), "Seconds between a worker's looks for jobs whose worker died."
+    )
+    scheduler_interval: int = _setting(10, _integer(1, 300), "Seconds between the scheduler's looks.")
+    max_body_bytes: int = _setting(5_000_000, _integer(1000, 10**9), "Largest request body taken.")
+    log_level: str = _setting(
+        "INFO", _one_of("DEBUG", "INFO", "WARNING", "ERROR"), "Least severe line logged."
+    )
+    log_format: str = _setting(
+        "json", _one_of("json", "console"), "One JSON object a line, or text for people."
+    )
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "instance_dir", Path(self.instance_dir).resolve())
+        if not self.database_url:
+            object.__setattr__(self, "database_url", f"sqlite:///{self.instance_dir / 'recsvc.db'}")
+        unknown = self.seen_events - set(self.event_weights) - set(DEFAULT_EVENT_WEIGHTS)
+        if unknown:
+            raise InvalidSettingError(
+                f"SEEN_EVENTS names {', '.join(sorted(unknown))}, which EVENT_WEIGHTS does not"
+            )
+        if self.rating_best <= self.rating_neutral:
+            raise InvalidSettingError(
+                f"RATING_BEST={self.rating_best:g} must be above RATING_NEUTRAL={self.rating_neutral:g}"
+            )
+
+    @property
+    def models_dir(self) -> Path:
+        """The versioned directory that web processes map."""
+        return self.instance_dir / "models"
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str] | None = None) -> Config:
+        """Reads the settings from the environment, and from `.env` where the environment has none.
+
+        Args:
+            environment: Names to texts; the process's own environment over `.env` where not given.
+
+        Returns:
+            The settings, every one checked.
+
+        Raises:
+            InvalidSettingError: Settings are wrong; the message has a line for each.
+        """
+        if environment is None:
+            dotenv = {name: text for name, text in dotenv_values(".env").items() if text is not None}
+            environment = {**dotenv, **os.environ}
+        values, problems = {}, []
+        for entry in fields(cls):
+            text = environment.get(entry.name.upper(), "").strip()
+            if not text:
+                continue
+            takes: SettingType = entry.metadata["takes"]
+            try:
+                values[entry.name] = takes.parse(text)
+            except (ValueError, KeyError):
+                got = "a secret that is not shown" if entry.metadata["secret"] else repr(text)
+                problems.append(f"{entry.name.upper()} got {got}; it takes {takes.takes}")
+        if problems:
+            raise InvalidSettingError("\n".join(problems))
+        return cls(**values)
+
+    def describe(self) -> list[dict[str, str]]:
+        """Lists every setting with its value in force, secrets masked.
+
+        Returns:
+            A dictionary a setting: name, value, takes, meaning.
+        """
+        return [
+            {
+                "name": entry.name.upper(),
+                "value": self._shown(entry.name, entry.metadata["takes"], secret=entry.metadata["secret"]),
+                "takes": entry.metadata["takes"].takes,
+                "meaning": entry.metadata["meaning"],
+            }
+            for entry in fields(self)
+        ]
+
+    def _shown(self, name: str, takes: SettingType, *, secret: bool) -> str:
+        text = takes.show(getattr(self, name))
+        if "://" in text:
+            return _without_password(text)
+        return "••••••••" if secret and text not in {"", EMBEDDED_REDIS} else text
+
+
+def _without_password(url: str) -> str:
+    parts = urlsplit(url)
+    if parts.password is None:
+        return url
+    host = parts.netloc.rpartition("@")[2]
+    return urlunsplit(parts._replace(netloc=f"{parts.username or ''}:••••••••@{host}"))
+
+
+def current_config() -> Config:
+    """The settings of the application whose context is pushed."""
+    config: Config = current_app.extensions["recsvc.config"]
+    return config

@@ -1,0 +1,87 @@
+"""Wires settings, extensions and blueprints into an application. Nothing connects before it is called."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import flask_swagger_ui
+from flask import Flask, Response, send_from_directory
+from flask_smorest import Api
+
+from recsvc.api import (
+    health,
+    interactions,
+    items,
+    model_versions,
+    recommendations,
+    training_runs,
+    users,
+)
+from recsvc.api.auth import SECURITY_SCHEME, public
+from recsvc.api.paths import EncodedSlashes, ShopId
+from recsvc.api.problems import ProblemApi, register
+from recsvc.config import Config
+from recsvc.extensions import db, migrate
+from recsvc.logs import configure_logging
+from recsvc.services.serving import Serving
+from recsvc.storage.database import engine_options, prepare_engine
+
+BASE_PATH = "/api/v1"
+_SWAGGER_FILES = Path(flask_swagger_ui.__file__).parent / "dist"
+_NOUNS = (interactions, items, users, recommendations, training_runs, model_versions)
+
+
+def create_app(config: Config | None = None) -> Flask:
+    """Makes an application.
+
+    Args:
+        config: The settings; read from the environment where not given.
+
+    Returns:
+        The application, which has not connected to anything yet.
+
+    Raises:
+        InvalidSettingError: A setting in the environment is wrong.
+    """
+    config = config or Config.from_environment()
+    configure_logging(config.log_level, config.log_format)
+    config.instance_dir.mkdir(parents=True, exist_ok=True)
+    app = Flask(__name__, instance_path=str(config.instance_dir), static_folder=None)
+    app.config.update(
+        SQLALCHEMY_DATABASE_URI=config.database_url,
+        SQLALCHEMY_ENGINE_OPTIONS=engine_options(config.database_url, config.database_timeout),
+        MAX_CONTENT_LENGTH=config.max_body_bytes,
+        API_TITLE="recsvc",
+        API_VERSION="v1",
+        OPENAPI_VERSION="3.1.0",
+        OPENAPI_URL_PREFIX=BASE_PATH,
+        OPENAPI_JSON_PATH="openapi.json",
+        OPENAPI_SWAGGER_UI_PATH="/docs",
+        OPENAPI_SWAGGER_UI_URL=f"{BASE_PATH}/docs/assets/",
+    )
+    app.extensions["recsvc.config"] = config
+    app.extensions["recsvc.serving"] = Serving()
+    app.json.ensure_ascii = False  # type: ignore[attr-defined]
+    db.init_app(app)
+    migrate.init_app(app, db, directory=str(Path(__file__).parent / "migrations"))
+    with app.app_context():
+        prepare_engine(db.engine)
+    _serve_api(app)
+    return app
+
+
+def _serve_api(app: Flask) -> None:
+    app.url_map.converters["shop_id"] = ShopId
+    app.url_map.merge_slashes = False
+    app.wsgi_app = EncodedSlashes(app.wsgi_app)  # type: ignore[method-assign]
+    register(app)
+    api: Api = ProblemApi(app)
+    api.spec.components.security_scheme(SECURITY_SCHEME, {"type": "http", "scheme": "bearer"})
+    api.register_blueprint(health.blueprint, url_prefix="/")
+    for noun in _NOUNS:
+        api.register_blueprint(noun.blueprint, url_prefix=BASE_PATH)
+
+    @app.get(f"{BASE_PATH}/docs/assets/<path:name>")
+    @public
+    def documentation_asset(name: str) -> Response:
+        return send_from_directory(_SWAGGER_FILES, name, max_age=86_400)
