@@ -1,0 +1,17 @@
+"""Alembic's environment: migrates the database of the settings."""
+
+from alembic import context
+
+from recsvc.extensions import Base, db
+from recsvc.storage import models  # noqa: F401 — fills the metadata
+
+with db.engine.connect() as connection:
+    context.configure(
+        connection=connection,
+        target_metadata=Base.metadata,
+        compare_type=True,
+        render_as_batch=connection.dialect.name == "sqlite",
+        user_module_prefix="types.",
+    )
+    with context.begin_transaction():
+        context.run_migrations()

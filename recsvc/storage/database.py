@@ -1,0 +1,109 @@
+"""How sessions and transactions behave on SQLite and PostgreSQL."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from sqlalchemy import Connection, Engine, event
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.exc import DBAPIError, OperationalError, SQLAlchemyError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+from sqlalchemy.orm import DeclarativeBase
+
+from recsvc.extensions import db
+
+
+def engine_options(database_url: str, timeout: float) -> dict[str, Any]:
+    """Options of the engine, so that a database that is away or locked is noticed within `timeout` seconds.
+
+    Args:
+        database_url: SQLAlchemy URL.
+        timeout: Seconds.
+
+    Returns:
+        Keyword arguments of `sqlalchemy.create_engine`.
+    """
+    if database_url.startswith("sqlite"):
+        return {"connect_args": {"timeout": timeout, "check_same_thread": False}}
+    return {
+        "pool_pre_ping": True,
+        "pool_timeout": timeout,
+        "connect_args": {
+            "connect_timeout": max(1, round(timeout)),
+            "options": f"-c lock_timeout={round(timeout * 1000)} -c timezone=UTC",
+        },
+    }
+
+
+def prepare_engine(engine: Engine) -> None:
+    """Makes SQLite keep its promises: a write-ahead log, foreign keys, and transactions that really begin."""
+    if engine.dialect.name != "sqlite":
+        return
+
+    @event.listens_for(engine, "connect")
+    def configure(connection: sqlite3.Connection, _record: object) -> None:
+        # The driver would otherwise begin transactions by its own rules, too late to choose their kind.
+        connection.isolation_level = None
+        for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON"):
+            connection.execute(f"PRAGMA {pragma}")
+
+    @event.listens_for(engine, "begin")
+    def begin(connection: Connection) -> None:
+        kind = connection.get_execution_options().get("sqlite_begin", "DEFERRED")
+        connection.exec_driver_sql(f"BEGIN {kind}")
+
+
+@contextmanager
+def write_transaction() -> Iterator[None]:
+    """One transaction that writes: committed at the end, rolled back whole on any error.
+
+    On SQLite the write lock is taken at once: a transaction that first reads and then writes fails, instead
+    of waiting, where another process has written in between.
+    """
+    try:
+        db.session.commit()
+        db.session.connection(execution_options={"sqlite_begin": "IMMEDIATE"})
+        yield
+        db.session.commit()
+    except BaseException:
+        db.session.rollback()
+        raise
+
+
+def is_unavailable(error: SQLAlchemyError) -> bool:
+    """Whether the driver says that the database is away or locked, rather than that a statement is wrong."""
+    if isinstance(error, OperationalError | PoolTimeoutError):
+        return True
+    return isinstance(error, DBAPIError) and error.connection_invalidated
+
+
+def insert_into(model: type[DeclarativeBase]) -> sqlite.Insert | postgresql.Insert:
+    """The database's own INSERT, which can say what happens to rows that a unique constraint refuses."""
+    return sqlite.insert(model) if db.engine.dialect.name == "sqlite" else postgresql.insert(model)
+
+
+def insert_ignoring_conflicts(model: type[DeclarativeBase]) -> sqlite.Insert | postgresql.Insert:
+    """An INSERT that leaves rows alone which a unique constraint refuses.
+
+    Args:
+        model: The table to insert into.
+
+    Returns:
+        A statement to execute with a list of rows; add `.returning(…)` to learn which were new.
+    """
+    return insert_into(model).on_conflict_do_nothing()
+
+
+def chunks(values: Iterable[Any], size: int = 500) -> Iterator[list[Any]]:
+    """Cuts values into lists that fit into one statement's parameters."""
+    chunk = []
+    for value in values:
+        chunk.append(value)
+        if len(chunk) == size:
+            yield chunk
+            chunk = []
+    if chunk:
+        yield chunk

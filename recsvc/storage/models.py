@@ -1,0 +1,207 @@
+"""The tables."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import (
+    JSON,
+    Boolean,
+    CheckConstraint,
+    Float,
+    ForeignKey,
+    Index,
+    Integer,
+    SmallInteger,
+    String,
+    UniqueConstraint,
+    text,
+)
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.orm import Mapped, mapped_column
+
+from recsvc.extensions import Base
+from recsvc.storage.types import BigKey, UtcDateTime
+
+Json = JSON().with_variant(JSONB, "postgresql")
+
+UNDER_WAY = ("queued", "running")
+
+
+def now() -> datetime:
+    """The present moment in UTC."""
+    return datetime.now(UTC)
+
+
+class User(Base):
+    """Someone the shop recommends to; `user_id` is the shop's own string."""
+
+    __tablename__ = "users"
+
+    user_key: Mapped[int] = mapped_column(Integer, primary_key=True)
+    user_id: Mapped[str] = mapped_column(String(255), unique=True)
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime, default=now)
+
+
+class Item(Base):
+    """Something the shop sells. Deleted ones stay as rows, so that their interactions still teach."""
+
+    __tablename__ = "items"
+
+    item_key: Mapped[int] = mapped_column(Integer, primary_key=True)
+    item_id: Mapped[str] = mapped_column(String(255), unique=True)
+    title: Mapped[str | None] = mapped_column(String(1000))
+    available: Mapped[bool] = mapped_column(Boolean, default=True)
+    hidden: Mapped[bool] = mapped_column(Boolean, default=False)
+    group: Mapped[str | None] = mapped_column("item_group", String(255))
+    published_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    attributes: Mapped[dict[str, Any]] = mapped_column(Json, default=dict)
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime, default=now)
+    updated_at: Mapped[datetime] = mapped_column(UtcDateTime, default=now, onupdate=now)
+    deleted_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+
+
+class CatalogueState(Base):
+    """One row: its revision grows with every change of the catalogue, and web processes watch it."""
+
+    __tablename__ = "catalogue_state"
+
+    catalogue_state_key: Mapped[int] = mapped_column(Integer, primary_key=True)
+    revision: Mapped[int] = mapped_column(BigKey, default=0)
+
+
+class Feature(Base):
+    """A label such as `author:Machado de Assis`. An item's categories are features named `category`."""
+
+    __tablename__ = "features"
+    __table_args__ = (UniqueConstraint("name", "value"),)
+
+    feature_key: Mapped[int] = mapped_column(Integer, primary_key=True)
+    name: Mapped[str] = mapped_column(String(64))
+    value: Mapped[str] = mapped_column(String(255))
+
+
+class ItemFeature(Base):
+    """An item has a feature."""
+
+    __tablename__ = "item_features"
+    __table_args__ = (Index("ix_item_features_feature_key", "feature_key"),)
+
+    item_key: Mapped[int] = mapped_column(ForeignKey("items.item_key", ondelete="CASCADE"), primary_key=True)
+    feature_key: Mapped[int] = mapped_column(ForeignKey("features.feature_key"), primary_key=True)
+
+
+class UserFeature(Base):
+    """A user has a feature."""
+
+    __tablename__ = "user_features"
+
+    user_key: Mapped[int] = mapped_column(ForeignKey("users.user_key", ondelete="CASCADE"), primary_key=True)
+    feature_key: Mapped[int] = mapped_column(ForeignKey("features.feature_key"), primary_key=True)
+
+
+class Event(Base):
+    """The number that stands for an event's name in `interactions`; given once, never reused."""
+
+    __tablename__ = "events"
+
+    event_code: Mapped[int] = mapped_column(SmallInteger().with_variant(Integer, "sqlite"), primary_key=True)
+    name: Mapped[str] = mapped_column(String(32), unique=True)
+
+
+class Interaction(Base):
+    """One user–item event. The bulk read goes by primary key, the other hot queries by the two indexes."""
+
+    __tablename__ = "interactions"
+    __table_args__ = (Index("ix_interactions_user_newest", "user_key", "occurred_at", "interaction_key"),)
+
+    interaction_key: Mapped[int] = mapped_column(BigKey, primary_key=True)
+    user_key: Mapped[int] = mapped_column(ForeignKey("users.user_key"))
+    item_key: Mapped[int] = mapped_column(ForeignKey("items.item_key"))
+    event_code: Mapped[int] = mapped_column(SmallInteger, ForeignKey("events.event_code"))
+    value: Mapped[float | None] = mapped_column(Float)
+    occurred_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    received_at: Mapped[datetime] = mapped_column(UtcDateTime, default=now)
+    event_id: Mapped[str | None] = mapped_column(String(64), unique=True)
+    recommendation_id: Mapped[str | None] = mapped_column(String(64))
+
+
+class TrainingRun(Base):
+    """One attempt to make a model version."""
+
+    __tablename__ = "training_runs"
+    __table_args__ = (
+        CheckConstraint(
+            "status IN ('queued', 'running', 'succeeded', 'rejected', 'failed', 'cancelled')", name="status"
+        ),
+        # At most one run is under way, whatever asks at the same moment: the database says so.
+        Index(
+            "uq_training_runs_under_way",
+            text("(1)"),
+            unique=True,
+            postgresql_where=text("status IN ('queued', 'running')"),
+            sqlite_where=text("status IN ('queued', 'running')"),
+        ),
+        Index("ix_training_runs_queued_at", "queued_at"),
+    )
+
+    run_id: Mapped[str] = mapped_column(String(32), primary_key=True)
+    trigger: Mapped[str] = mapped_column(String(16))
+    scheduled_for: Mapped[datetime | None] = mapped_column(UtcDateTime, unique=True)
+    status: Mapped[str] = mapped_column(String(16))
+    stage: Mapped[str | None] = mapped_column(String(16))
+    progress: Mapped[float] = mapped_column(Float, default=0.0)
+    attempt: Mapped[int] = mapped_column(Integer, default=0)
+    requested_by: Mapped[str] = mapped_column(String(255))
+    reason: Mapped[str | None] = mapped_column(String(1000))
+    force: Mapped[bool] = mapped_column(Boolean, default=False)
+    queued_at: Mapped[datetime] = mapped_column(UtcDateTime, default=now)
+    started_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    heartbeat_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    finished_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    seconds: Mapped[dict[str, float]] = mapped_column(Json, default=dict)
+    data: Mapped[dict[str, Any] | None] = mapped_column(Json)
+    parameters: Mapped[dict[str, Any] | None] = mapped_column(Json)
+    metrics: Mapped[dict[str, Any] | None] = mapped_column(Json)
+    gate: Mapped[dict[str, Any] | None] = mapped_column(Json)
+    model_version: Mapped[str | None] = mapped_column(String(64))
+    error: Mapped[str | None] = mapped_column(String(4000))
+
+
+class ModelVersion(Base):
+    """What a run produced, and what became of it."""
+
+    __tablename__ = "model_versions"
+    __table_args__ = (
+        CheckConstraint("status IN ('candidate', 'active', 'retired', 'rejected')", name="status"),
+        Index(
+            "uq_model_versions_active",
+            text("(1)"),
+            unique=True,
+            postgresql_where=text("status = 'active'"),
+            sqlite_where=text("status = 'active'"),
+        ),
+    )
+
+    version: Mapped[str] = mapped_column(String(64), primary_key=True)
+    run_id: Mapped[str | None] = mapped_column(ForeignKey("training_runs.run_id"))
+    status: Mapped[str] = mapped_column(String(16))
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime, default=now)
+    activated_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    manifest: Mapped[dict[str, Any]] = mapped_column(Json)
+
+
+class ApiKey(Base):
+    """A credential. Only the SHA-256 of its secret is kept."""
+
+    __tablename__ = "api_keys"
+    __table_args__ = (CheckConstraint("role IN ('admin', 'service', 'read')", name="role"),)
+
+    key_id: Mapped[str] = mapped_column(String(16), primary_key=True)
+    secret_hash: Mapped[str] = mapped_column(String(64))
+    role: Mapped[str] = mapped_column(String(16))
+    name: Mapped[str] = mapped_column(String(255))
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime, default=now)
+    last_used_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    revoked_at: Mapped[datetime | None] = mapped_column(UtcDateTime)

@@ -1,0 +1,108 @@
+"""Features of items and users."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Mapping
+from typing import Any
+
+from sqlalchemy import delete, select, tuple_
+
+from recsvc.extensions import db
+from recsvc.storage.database import chunks, insert_ignoring_conflicts
+from recsvc.storage.models import Feature, ItemFeature, UserFeature
+
+CATEGORY = "category"
+
+Label = tuple[str, str]
+
+_LINKS: dict[str, tuple[type[ItemFeature | UserFeature], Any]] = {
+    "item": (ItemFeature, ItemFeature.item_key),
+    "user": (UserFeature, UserFeature.user_key),
+}
+
+
+def ensure(labels: Iterable[Label]) -> dict[Label, int]:
+    """Labels — name and value — to feature keys; those that do not exist yet are made."""
+    wanted = set(labels)
+    found = _keys_of(wanted)
+    missing = sorted(wanted - found.keys())
+    if missing:
+        db.session.execute(
+            insert_ignoring_conflicts(Feature), [{"name": name, "value": value} for name, value in missing]
+        )
+        found.update(_keys_of(missing))
+    return found
+
+
+def _keys_of(labels: Collection[Label]) -> dict[Label, int]:
+    found: dict[Label, int] = {}
+    for chunk in chunks(labels, size=200):
+        rows = db.session.execute(
+            select(Feature.name, Feature.value, Feature.feature_key).where(
+                tuple_(Feature.name, Feature.value).in_(chunk)
+            )
+        )
+        found.update(((name, value), feature_key) for name, value, feature_key in rows)
+    return found
+
+
+def replace(noun: str, labels_by_key: Mapping[int, Collection[Label]]) -> None:
+    """Gives items or users exactly these features.
+
+    Args:
+        noun: `item` or `user`.
+        labels_by_key: Item or user keys to their labels.
+    """
+    link, key = _LINKS[noun]
+    for chunk in chunks(labels_by_key):
+        db.session.execute(delete(link).where(key.in_(chunk)))
+    feature_keys = ensure(label for labels in labels_by_key.values() for label in labels)
+    rows = [
+        {key.key: owner, "feature_key": feature_keys[label]}
+        for owner, labels in sorted(labels_by_key.items())
+        for label in sorted(set(labels))
+    ]
+    if rows:
+        db.session.execute(insert_ignoring_conflicts(link), rows)
+
+
+def of(noun: str, keys: Collection[int]) -> dict[int, list[Label]]:
+    """Labels of items or users, in the order of their names and values.
+
+    Args:
+        noun: `item` or `user`.
+        keys: Item or user keys.
+
+    Returns:
+        Keys to labels; a key without any is left out.
+    """
+    link, key = _LINKS[noun]
+    labels: dict[int, list[Label]] = defaultdict(list)
+    for chunk in chunks(keys):
+        rows = db.session.execute(
+            select(key, Feature.name, Feature.value)
+            .join(Feature, Feature.feature_key == link.feature_key)
+            .where(key.in_(chunk))
+            .order_by(key, Feature.name, Feature.value)
+        )
+        for owner, name, value in rows:
+            labels[owner].append((name, value))
+    return labels
+
+
+def keys_of_owner(noun: str, owner: int) -> list[int]:
+    """Feature keys of one item or user."""
+    link, key = _LINKS[noun]
+    return list(db.session.scalars(select(link.feature_key).where(key == owner)))
+
+
+def categories_of_items() -> Iterable[tuple[str, int]]:
+    """Every category with the key of each item that is in it."""
+    rows = db.session.execute(
+        select(Feature.value, ItemFeature.item_key)
+        .join(ItemFeature, ItemFeature.feature_key == Feature.feature_key)
+        .where(Feature.name == CATEGORY)
+        .order_by(Feature.value, ItemFeature.item_key)
+    )
+    return ((category, item_key) for category, item_key in rows)

@@ -1,0 +1,154 @@
+"""Interactions: inserted once, read by user."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from datetime import datetime
+from typing import Any, NamedTuple
+
+from sqlalchemy import and_, delete, func, or_, select
+
+from recsvc.extensions import db
+from recsvc.storage.database import chunks, insert_ignoring_conflicts
+from recsvc.storage.models import Event, Interaction, Item, User
+
+
+class HistoryRow(NamedTuple):
+    """One interaction of a user, as serving needs it."""
+
+    interaction_key: int
+    item_key: int
+    event_code: int
+    value: float
+
+
+def insert_new(rows: Sequence[dict[str, Any]]) -> tuple[list[int], set[str]]:
+    """Inserts interactions, leaving out those whose `event_id` is stored already.
+
+    Args:
+        rows: Values of the columns, a dictionary a row, all with the same names.
+
+    Returns:
+        The new interaction keys, and the event ids that were new.
+    """
+    statement = insert_ignoring_conflicts(Interaction).returning(
+        Interaction.interaction_key, Interaction.event_id
+    )
+    inserted = db.session.execute(statement, rows).all()
+    return [key for key, _ in inserted], {event_id for _, event_id in inserted if event_id is not None}
+
+
+def keys_by_event_id(event_ids: Collection[str]) -> dict[str, int]:
+    """Event ids to interaction keys, of those that are stored."""
+    found: dict[str, int] = {}
+    for chunk in chunks(event_ids):
+        rows = db.session.execute(
+            select(Interaction.event_id, Interaction.interaction_key).where(Interaction.event_id.in_(chunk))
+        )
+        found.update((event_id, key) for event_id, key in rows if event_id is not None)
+    return found
+
+
+def history(user_id: str) -> tuple[int | None, list[HistoryRow]]:
+    """Everything a user did, newest first, in one query.
+
+    Args:
+        user_id: The shop's own id.
+
+    Returns:
+        The user's key, None where there is no such user, and their interactions.
+    """
+    rows = db.session.execute(
+        select(
+            User.user_key,
+            Interaction.interaction_key,
+            Interaction.item_key,
+            Interaction.event_code,
+            func.coalesce(Interaction.value, 0.0),
+        )
+        .outerjoin(Interaction, Interaction.user_key == User.user_key)
+        .where(User.user_id == user_id)
+        .order_by(Interaction.occurred_at.desc(), Interaction.interaction_key.desc())
+    ).all()
+    if not rows:
+        return None, []
+    return rows[0][0], [HistoryRow(*row[1:]) for row in rows if row[1] is not None]
+
+
+def page(
+    user_key: int, *, before: tuple[datetime, int] | None, limit: int, event: str | None
+) -> Sequence[tuple[Interaction, str, str]]:
+    """A user's interactions, newest first.
+
+    Args:
+        user_key: Whose.
+        before: Time and key of the last one of the page before.
+        limit: How many at the most.
+        event: Only of this event.
+
+    Returns:
+        Interactions, each with the id of its item and the name of its event.
+    """
+    statement = (
+        select(Interaction, Item.item_id, Event.name)
+        .join(Item, Item.item_key == Interaction.item_key)
+        .join(Event, Event.event_code == Interaction.event_code)
+        .where(Interaction.user_key == user_key)
+    )
+    if event is not None:
+        statement = statement.where(Event.name == event)
+    if before is not None:
+        moment, key = before
+        statement = statement.where(
+            or_(
+                Interaction.occurred_at < moment,
+                and_(Interaction.occurred_at == moment, Interaction.interaction_key < key),
+            )
+        )
+    ordered = statement.order_by(Interaction.occurred_at.desc(), Interaction.interaction_key.desc())
+    return [(row, item_id, name) for row, item_id, name in db.session.execute(ordered.limit(limit))]
+
+
+def delete_one(interaction_key: int) -> bool:
+    """Deletes an interaction; False where there is none of that key."""
+    found = db.session.execute(
+        delete(Interaction)
+        .where(Interaction.interaction_key == interaction_key)
+        .returning(Interaction.interaction_key)
+    )
+    return found.first() is not None
+
+
+def recent_item_counts(limit: int) -> list[tuple[int, int]]:
+    """Item keys and how often each occurs among the interactions received last.
+
+    Args:
+        limit: How many interactions to look at, so that the cost has a bound.
+    """
+    recent = select(Interaction.item_key).order_by(Interaction.interaction_key.desc()).limit(limit).subquery()
+    rows = db.session.execute(
+        select(recent.c.item_key, func.count()).group_by(recent.c.item_key).order_by(recent.c.item_key)
+    )
+    return [(item_key, count) for item_key, count in rows]
+
+
+def event_codes() -> dict[str, int]:
+    """Events' names to the codes that stand for them."""
+    rows = db.session.execute(select(Event.name, Event.event_code))
+    return {name: code for name, code in rows}  # noqa: C416 — dict() takes no Row for a pair
+
+
+def ensure_event_codes(names: Collection[str]) -> dict[str, int]:
+    """Events' names to codes; a name not seen before is given the next code."""
+    codes = event_codes()
+    for name in names:
+        if name not in codes:
+            db.session.execute(insert_ignoring_conflicts(Event), [{"name": name}])
+    return event_codes() if set(names) - codes.keys() else codes
+
+
+def first_key(user_key: int) -> int | None:
+    """Key of the first interaction received of a user."""
+    return db.session.scalar(
+        select(func.min(Interaction.interaction_key)).where(Interaction.user_key == user_key)
+    )

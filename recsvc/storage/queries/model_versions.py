@@ -1,0 +1,55 @@
+"""Model versions and what became of each."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import select, update
+
+from recsvc.extensions import db
+from recsvc.storage.database import insert_ignoring_conflicts
+from recsvc.storage.models import ModelVersion, now
+
+
+def find(version: str) -> ModelVersion | None:
+    """The version of that name, if it is known."""
+    return db.session.get(ModelVersion, version)
+
+
+def insert(version: str, run_id: str, manifest: dict[str, Any]) -> None:
+    """Records a candidate; one recorded before is left as it is."""
+    db.session.execute(
+        insert_ignoring_conflicts(ModelVersion),
+        [
+            {
+                "version": version,
+                "run_id": run_id,
+                "status": "candidate",
+                "created_at": now(),
+                "manifest": manifest,
+            }
+        ],
+    )
+
+
+def make_active(version: str) -> None:
+    """Makes a version the active one, and the one that was active a retired one."""
+    without_session = {"synchronize_session": False}
+    db.session.execute(
+        update(ModelVersion)
+        .where(ModelVersion.status == "active", ModelVersion.version != version)
+        .values(status="retired")
+        .execution_options(**without_session)
+    )
+    db.session.execute(
+        update(ModelVersion)
+        .where(ModelVersion.version == version)
+        .values(status="active", activated_at=now())
+        .execution_options(**without_session)
+    )
+
+
+def newest_first() -> Sequence[ModelVersion]:
+    """All versions, the newest first."""
+    return db.session.scalars(select(ModelVersion).order_by(ModelVersion.version.desc())).all()
