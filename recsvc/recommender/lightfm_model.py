@@ -1,0 +1,153 @@
+"""LightFM behind one module: nothing else in the project imports it.
+
+The library fits; what it learned is then taken out as plain arrays, because a web process serves from arrays
+alone. A multi-threaded LightFM call hangs a process that forks afterwards, so only a worker's job calls
+`fit`.
+"""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import sparse
+
+from recsvc.recommender.features import FeatureMatrix
+
+
+@dataclass(frozen=True)
+class LightFMParameters:
+    """Parameters of a fit.
+
+    Attributes:
+        components: Length of an embedding.
+        epochs: Passes over the interactions.
+        learning_rate: AdaGrad's initial rate.
+        alpha: L2 penalty on user and item features.
+        max_sampled: Items that WARP samples in search of a violation.
+        seed: Of initialisation and sampling.
+        threads: Threads to fit with; only 1 repeats bit for bit.
+    """
+
+    components: int
+    epochs: int
+    learning_rate: float
+    alpha: float
+    max_sampled: int
+    seed: int
+    threads: int
+
+
+@dataclass(frozen=True)
+class LearnedFactors:
+    """What a fit learned, as serving needs it.
+
+    Attributes:
+        item_embeddings: float32, shape (items, components): identity and features summed up; of an item
+            without any interaction the features alone, since its identity has only ever been a negative.
+        item_biases: float32, shape (items,), summed up likewise, but an item without any interaction has the
+            identity's bias of a mean interaction, or no such item would ever come near a list.
+        item_feature_embeddings: float32, shape (item features, components).
+        item_feature_biases: float32, shape (item features,).
+        user_feature_embeddings: float32, shape (user features, components).
+        mean_user: float32, shape (components,): mean of the users' identities.
+        estimator: The pickled LightFM estimator.
+    """
+
+    item_embeddings: NDArray[np.float32]
+    item_biases: NDArray[np.float32]
+    item_feature_embeddings: NDArray[np.float32]
+    item_feature_biases: NDArray[np.float32]
+    user_feature_embeddings: NDArray[np.float32]
+    mean_user: NDArray[np.float32]
+    estimator: bytes
+
+
+def fit(
+    strengths: sparse.csr_array[Any],
+    item_features: FeatureMatrix,
+    user_features: FeatureMatrix,
+    parameters: LightFMParameters,
+    on_epoch: Callable[[int], None],
+) -> LearnedFactors:
+    """Fits a hybrid model by WARP loss (Kula 2015; Weston, Bengio and Usunier 2011).
+
+    Args:
+        strengths: CSR float32, shape (users, items), positive entries: how much a user likes an item.
+        item_features: Rows of the items.
+        user_features: Rows of the users.
+        parameters: How to fit.
+        on_epoch: Called after each epoch with the number of epochs done. May raise, which ends the fit.
+
+    Returns:
+        The learned factors.
+
+    Raises:
+        ValueError: The fit diverged: an embedding is not finite.
+    """
+    from lightfm import LightFM
+
+    positives = _with_int32_indexes(strengths).tocoo()
+    # Weights of mean 1 leave the learning rate what its name says, whatever scale the events are on.
+    weights = positives.copy()
+    weights.data = (positives.data / positives.data.mean()).astype(np.float32)
+    positives.data = np.ones_like(weights.data)
+
+    model = LightFM(
+        no_components=parameters.components,
+        loss="warp",
+        learning_rate=parameters.learning_rate,
+        item_alpha=parameters.alpha,
+        user_alpha=parameters.alpha,
+        max_sampled=parameters.max_sampled,
+        random_state=parameters.seed,
+    )
+    item_rows = _with_int32_indexes(item_features.with_identity())
+    user_rows = _with_int32_indexes(user_features.with_identity())
+    for epoch in range(1, parameters.epochs + 1):
+        model.fit_partial(
+            positives,
+            user_features=user_rows,
+            item_features=item_rows,
+            sample_weight=weights,
+            epochs=1,
+            num_threads=parameters.threads,
+        )
+        on_epoch(epoch)
+    return _take_out(model, strengths, item_features, user_features)
+
+
+def _with_int32_indexes(rows: sparse.csr_array[Any]) -> Any:
+    # LightFM's C code takes no other integers, and SciPy's older matrix class.
+    indexes, pointers = rows.indices.astype(np.int32), rows.indptr.astype(np.int32)
+    return sparse.csr_matrix((rows.data, indexes, pointers), shape=rows.shape)
+
+
+def _take_out(
+    model: Any, strengths: sparse.csr_array[Any], item_features: FeatureMatrix, user_features: FeatureMatrix
+) -> LearnedFactors:
+    items = item_features.rows.shape[0]
+    users = user_features.rows.shape[0]
+    likes = np.bincount(strengths.indices, minlength=items)
+    is_warm = likes > 0
+    identities, of_features = model.item_embeddings[:items], model.item_embeddings[items:]
+    biases, biases_of_features = model.item_biases[:items], model.item_biases[items:]
+    usual_bias = np.average(biases, weights=likes)
+    learned = LearnedFactors(
+        item_embeddings=identities * is_warm[:, None] + item_features.rows @ of_features,
+        item_biases=(np.where(is_warm, biases, usual_bias) + item_features.rows @ biases_of_features).astype(
+            np.float32
+        ),
+        item_feature_embeddings=of_features,
+        item_feature_biases=biases_of_features,
+        user_feature_embeddings=model.user_embeddings[users:],
+        mean_user=model.user_embeddings[:users].mean(axis=0),
+        estimator=pickle.dumps(model, protocol=pickle.HIGHEST_PROTOCOL),
+    )
+    if not (np.isfinite(learned.item_embeddings).all() and np.isfinite(learned.item_biases).all()):
+        raise ValueError("the fit diverged: embeddings are not finite; try a smaller learning rate")
+    return learned
