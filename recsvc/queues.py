@@ -1,0 +1,115 @@
+"""Queue names, the dotted names of jobs, and how to enqueue one."""
+
+from __future__ import annotations
+
+from flask import current_app
+from redis import Redis
+from redis.backoff import NoBackoff
+from redis.exceptions import RedisError
+from redis.retry import Retry as RedisRetry
+from rq import Queue, Retry
+from rq.exceptions import NoSuchJobError
+from rq.job import Job
+
+from recsvc import valkey
+from recsvc.config import EMBEDDED_REDIS, Config, current_config
+from recsvc.errors import QueueUnavailableError
+
+TRAINING = "training"
+MAINTENANCE = "maintenance"
+# The order is the worker's: what is short goes before what is long.
+QUEUES = (MAINTENANCE, TRAINING)
+
+TRAIN = "jobs.training.train"
+TRAINING_JOB_FAILED = "jobs.training.record_failure"
+REQUEST_SCHEDULED_TRAINING = "jobs.training.request_scheduled"
+SWEEP_RUNS = "jobs.maintenance.sweep_runs"
+
+_ANSWER_TIMEOUT = 2.0
+
+
+def connect(config: Config, *, answer_timeout: float | None = None) -> Redis:
+    """A client of the Redis in the settings; the bundled Valkey is started where there is none.
+
+    Args:
+        config: The settings.
+        answer_timeout: Seconds to wait for an answer; None waits as long as a worker must.
+
+    Raises:
+        QueueUnavailableError: The bundled Valkey cannot be started.
+    """
+    url = config.redis_url
+    if url == EMBEDDED_REDIS:
+        url = valkey.ensure_running(config.instance_dir)
+    client: Redis = Redis.from_url(
+        url,
+        socket_timeout=answer_timeout,
+        socket_connect_timeout=_ANSWER_TIMEOUT,
+        # A request must be told at once that Redis is away; whoever can wait tries again by itself.
+        retry=RedisRetry(NoBackoff(), 0),
+    )
+    return client
+
+
+def ping() -> None:
+    """Makes sure that Redis answers.
+
+    Raises:
+        QueueUnavailableError: It does not.
+    """
+    try:
+        _client().ping()
+    except RedisError as error:
+        raise QueueUnavailableError("Redis does not answer, so no training can be queued.") from error
+
+
+def enqueue_training(run_id: str) -> None:
+    """Queues the job of a training run.
+
+    Raises:
+        QueueUnavailableError: Redis does not answer; nothing was queued.
+    """
+    config = current_config()
+    try:
+        Queue(TRAINING, connection=_client()).enqueue(
+            TRAIN,
+            run_id,
+            job_id=training_job_id(run_id),
+            job_timeout=config.train_timeout,
+            # Only a job whose worker died is tried again: one that fails by itself ends its run first.
+            retry=Retry(max=1),
+            on_failure=TRAINING_JOB_FAILED,
+            result_ttl=86_400,
+            failure_ttl=86_400,
+        )
+    except RedisError as error:
+        raise QueueUnavailableError("Redis does not answer, so no training can be queued.") from error
+
+
+def training_job_is_alive(run_id: str) -> bool:
+    """Whether the queue still knows of a job that will work, or is working, on a run.
+
+    Raises:
+        QueueUnavailableError: Redis does not answer.
+    """
+    try:
+        job = Job.fetch(training_job_id(run_id), connection=_client())
+        status = job.get_status()
+    except NoSuchJobError:
+        return False
+    except RedisError as error:
+        raise QueueUnavailableError("Redis does not answer.") from error
+    return status.value in {"queued", "started", "deferred", "scheduled"}
+
+
+def training_job_id(run_id: str) -> str:
+    """The id of a run's job; RQ refuses colons."""
+    return f"training-{run_id}"
+
+
+def _client() -> Redis:
+    client = current_app.extensions.get("recsvc.redis")
+    if client is None:
+        client = connect(current_config(), answer_timeout=_ANSWER_TIMEOUT)
+        current_app.extensions["recsvc.redis"] = client
+    return client

@@ -1,0 +1,81 @@
+"""The configured events and the codes that stand for them in the database."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from flask import current_app
+
+from recsvc.config import Config, current_config
+from recsvc.errors import InvalidInputError
+from recsvc.recommender.interactions import EventScale
+from recsvc.storage.database import write_transaction
+from recsvc.storage.queries import interactions
+
+PURCHASE = "purchase"
+DISLIKE = "dislike"
+RATING = "rating"
+# What was bought or disliked never comes back, whatever the settings say of the rest.
+FINAL_EVENTS = frozenset({PURCHASE, DISLIKE})
+
+
+@dataclass(frozen=True)
+class EventBook:
+    """The events of this service.
+
+    Attributes:
+        codes: Configured events' names to codes.
+        scale: What each event says of a liking, by code.
+        seen_codes: Codes after which an item is left out by default.
+        final_codes: Codes after which an item is left out always.
+    """
+
+    codes: dict[str, int]
+    scale: EventScale
+    seen_codes: frozenset[int]
+    final_codes: frozenset[int]
+
+    def code_of(self, event: str) -> int:
+        """The code of an event.
+
+        Raises:
+            InvalidInputError: It is not configured.
+        """
+        try:
+            return self.codes[event]
+        except KeyError:
+            message = f"Unknown event {event!r}; it must be one of {', '.join(self.codes)}."
+            raise InvalidInputError(message, errors={"event": [message]}) from None
+
+
+def event_book() -> EventBook:
+    """The events of the settings; read once in a process, codes given where an event is new."""
+    book: EventBook | None = current_app.extensions.get("recsvc.events")
+    if book is None:
+        config = current_config()
+        known = interactions.event_codes()
+        if not set(config.event_weights) <= known.keys():
+            with write_transaction():
+                known = interactions.ensure_event_codes(list(config.event_weights))
+        book = _book(config, known)
+        current_app.extensions["recsvc.events"] = book
+    return book
+
+
+def _book(config: Config, known: dict[str, int]) -> EventBook:
+    # An event that settings name no more keeps its code, and says nothing.
+    weights = np.zeros(max(known.values()) + 1, np.float32)
+    for event, weight in config.event_weights.items():
+        weights[known[event]] = weight
+    return EventBook(
+        codes={event: known[event] for event in config.event_weights},
+        scale=EventScale(
+            weights=weights,
+            rating_code=known[RATING] if RATING in config.event_weights else -1,
+            neutral=config.rating_neutral,
+            best=config.rating_best,
+        ),
+        seen_codes=frozenset(known[event] for event in config.seen_events if event in known),
+        final_codes=frozenset(known[event] for event in FINAL_EVENTS if event in known),
+    )

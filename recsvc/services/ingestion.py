@@ -1,0 +1,170 @@
+"""Taking interactions in: each is stored once, whatever the shop retries. No training starts here."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from recsvc.config import current_config
+from recsvc.errors import InvalidInputError, NotFoundError, UnknownItemError
+from recsvc.services.events import RATING, EventBook, event_book
+from recsvc.storage.database import write_transaction
+from recsvc.storage.models import Interaction, now
+from recsvc.storage.queries import interactions, items, users
+
+_CLOCK_TOLERANCE = timedelta(minutes=5)
+
+
+@dataclass(frozen=True)
+class NewInteraction:
+    """An interaction as it came in, its fields' types checked."""
+
+    user_id: str
+    item_id: str
+    event: str
+    value: float | None = None
+    occurred_at: datetime | None = None
+    event_id: str | None = None
+    recommendation_id: str | None = None
+
+
+@dataclass(frozen=True)
+class Rejection:
+    """Why one interaction of a batch was not stored."""
+
+    index: int
+    error: InvalidInputError
+
+
+@dataclass(frozen=True)
+class BatchOutcome:
+    """What became of a batch."""
+
+    accepted: int = 0
+    duplicates: int = 0
+    rejected: list[Rejection] = field(default_factory=list)
+
+
+def record(interaction: NewInteraction) -> tuple[int, bool]:
+    """Stores one interaction.
+
+    Returns:
+        Its key, and whether it had been stored before under the same `event_id`.
+
+    Raises:
+        InvalidInputError: The event is not configured, a rating lacks its value, the time is in the future.
+        UnknownItemError: The item is unknown, and settings refuse such.
+    """
+    book = event_book()
+    _check(interaction, book, now())
+    with write_transaction():
+        item_keys = _item_keys([interaction])
+        if interaction.item_id not in item_keys:
+            raise _unknown_item(interaction)
+        keys, _ = interactions.insert_new(_rows([interaction], item_keys, book))
+        if keys:
+            return keys[0], False
+        stored = interactions.keys_by_event_id([str(interaction.event_id)])
+        return stored[str(interaction.event_id)], True
+
+
+def record_batch(batch: Iterable[tuple[int, NewInteraction]]) -> BatchOutcome:
+    """Stores what is good in a batch, whatever the rest is.
+
+    Args:
+        batch: Interactions, each with its index in the caller's list.
+
+    Returns:
+        Counts, and a rejection for each interaction that was not stored.
+    """
+    book, moment = event_book(), now()
+    good, rejected = [], []
+    for index, interaction in batch:
+        try:
+            _check(interaction, book, moment)
+            good.append((index, interaction))
+        except InvalidInputError as error:
+            rejected.append(Rejection(index, error))
+    if not good:
+        return BatchOutcome(rejected=rejected)
+    with write_transaction():
+        item_keys = _item_keys([interaction for _, interaction in good])
+        known = [interaction for _, interaction in good if interaction.item_id in item_keys]
+        rejected += [
+            Rejection(index, _unknown_item(interaction))
+            for index, interaction in good
+            if interaction.item_id not in item_keys
+        ]
+        inserted = interactions.insert_new(_rows(known, item_keys, book))[0] if known else []
+    rejected.sort(key=lambda rejection: rejection.index)
+    return BatchOutcome(len(inserted), len(known) - len(inserted), rejected)
+
+
+def history_page(
+    user_id: str, *, before: tuple[datetime, int] | None, limit: int, event: str | None
+) -> Sequence[tuple[Interaction, str, str]]:
+    """A user's interactions, newest first, each with its item's id and its event's name.
+
+    Raises:
+        NotFoundError: There is no such user.
+        InvalidInputError: The event is not configured.
+    """
+    if event is not None:
+        event_book().code_of(event)
+    user = users.find(user_id)
+    if user is None:
+        raise NotFoundError("user", user_id)
+    return interactions.page(user.user_key, before=before, limit=limit, event=event)
+
+
+def delete(interaction_key: int) -> None:
+    """Deletes one interaction.
+
+    Raises:
+        NotFoundError: There is none of that key.
+    """
+    with write_transaction():
+        if not interactions.delete_one(interaction_key):
+            raise NotFoundError("interaction", interaction_key)
+
+
+def _check(interaction: NewInteraction, book: EventBook, moment: datetime) -> None:
+    book.code_of(interaction.event)
+    if interaction.event == RATING and interaction.value is None:
+        raise InvalidInputError("A rating needs a value.", errors={"value": ["A rating needs a value."]})
+    if interaction.occurred_at is not None and interaction.occurred_at > moment + _CLOCK_TOLERANCE:
+        message = f"{interaction.occurred_at.isoformat()} is more than 5 minutes in the future."
+        raise InvalidInputError(message, errors={"occurred_at": [message]})
+
+
+def _item_keys(batch: Sequence[NewInteraction]) -> dict[str, int]:
+    item_ids = {interaction.item_id for interaction in batch}
+    if current_config().unknown_items == "reject":
+        return items.keys_of(item_ids)
+    return items.ensure(item_ids)
+
+
+def _unknown_item(interaction: NewInteraction) -> UnknownItemError:
+    message = f"There is no item {interaction.item_id}; put it into the catalogue first."
+    return UnknownItemError(message, errors={"item_id": [message]})
+
+
+def _rows(
+    batch: Sequence[NewInteraction], item_keys: dict[str, int], book: EventBook
+) -> list[dict[str, object]]:
+    user_keys = users.ensure({interaction.user_id for interaction in batch})
+    moment = now()
+    return [
+        {
+            "user_key": user_keys[interaction.user_id],
+            "item_key": item_keys[interaction.item_id],
+            "event_code": book.codes[interaction.event],
+            "value": interaction.value,
+            "occurred_at": interaction.occurred_at or moment,
+            "received_at": moment,
+            "event_id": interaction.event_id,
+            "recommendation_id": interaction.recommendation_id,
+        }
+        for interaction in batch
+    ]

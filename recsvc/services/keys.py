@@ -1,0 +1,107 @@
+"""API keys: made, checked, revoked. A key reads `recsvc_KEYID_SECRET`; only the secret's hash is kept."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import structlog
+from sqlalchemy.exc import SQLAlchemyError
+
+from recsvc.config import current_config
+from recsvc.errors import NotFoundError
+from recsvc.extensions import db
+from recsvc.storage.database import is_unavailable, write_transaction
+from recsvc.storage.models import ApiKey, now
+from recsvc.storage.queries import api_keys
+
+logger = structlog.get_logger(__name__)
+
+ROLES = ("admin", "service", "read")
+
+
+@dataclass(frozen=True)
+class Credential:
+    """Who is calling.
+
+    Attributes:
+        key_id: The key's public part.
+        role: What it may do.
+        name: What its maker called it.
+    """
+
+    key_id: str
+    role: str
+    name: str
+
+
+def create(role: str, name: str) -> tuple[Credential, str]:
+    """Makes a key.
+
+    Returns:
+        Who it stands for, and the key itself, which cannot be shown again.
+    """
+    key_id, secret = secrets.token_hex(6), secrets.token_urlsafe(32)
+    with write_transaction():
+        api_keys.insert(ApiKey(key_id=key_id, secret_hash=_hash(secret), role=role, name=name))
+    return Credential(key_id, role, name), f"recsvc_{key_id}_{secret}"
+
+
+def authenticate(text: str) -> Credential | None:
+    """Tells whose key a text is; None where it is nobody's, or revoked."""
+    admin_key = current_config().recsvc_admin_key
+    if admin_key and hmac.compare_digest(_hash(text), _hash(admin_key)):
+        return Credential("settings", "admin", "RECSVC_ADMIN_KEY")
+    key_id, secret = _split(text)
+    key = api_keys.find(key_id) if key_id.isalnum() else None
+    # A hash is compared whether the key exists or not, so that the time taken does not tell.
+    is_right = hmac.compare_digest(_hash(secret), key.secret_hash if key else _hash(""))
+    if key is None or not is_right or key.revoked_at is not None:
+        return None
+    if api_keys.is_use_worth_recording(key):
+        _record_use(key_id)
+    return Credential(key.key_id, key.role, key.name)
+
+
+def revoke(key_id: str) -> None:
+    """Ends a key.
+
+    Raises:
+        NotFoundError: There is no such key.
+    """
+    with write_transaction():
+        key = api_keys.find(key_id)
+        if key is None:
+            raise NotFoundError("key", key_id)
+        key.revoked_at = key.revoked_at or now()
+
+
+def everything() -> Sequence[ApiKey]:
+    """All keys, oldest first."""
+    return api_keys.everything()
+
+
+def _split(text: str) -> tuple[str, str]:
+    prefix, _, rest = text.partition("_")
+    key_id, _, secret = rest.partition("_")
+    return (key_id, secret) if prefix == "recsvc" else ("", "")
+
+
+def _hash(secret: str) -> str:
+    # The secret is 256 random bits: a slow hash would protect nothing more and cost every request.
+    return hashlib.sha256(secret.encode("utf-8", "surrogateescape")).hexdigest()
+
+
+def _record_use(key_id: str) -> None:
+    try:
+        with write_transaction():
+            api_keys.record_use(key_id)
+    except SQLAlchemyError as error:
+        if not is_unavailable(error):
+            raise
+        # A read must not fail because a note about it cannot be written.
+        db.session.rollback()
+        logger.warning("key_use_not_recorded", key_id=key_id)

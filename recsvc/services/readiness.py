@@ -1,0 +1,79 @@
+"""Whether requests can be served, and what is wrong where they cannot."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import structlog
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import text
+from sqlalchemy.exc import SQLAlchemyError
+
+from recsvc import queues
+from recsvc.errors import QueueUnavailableError
+from recsvc.extensions import db, migrate
+from recsvc.services.serving import serving
+from recsvc.storage.queries import items
+
+logger = structlog.get_logger(__name__)
+
+OK = "ok"
+_NEEDED = ("database", "migrations")
+
+
+def check() -> tuple[bool, dict[str, str]]:
+    """Looks at everything a request may need.
+
+    Redis is not needed to serve: without it interactions are written and lists are made, and only training
+    must wait. Neither is a model: without one the popular items are served.
+
+    Returns:
+        Whether requests can be served, and for each thing looked at `ok` or what is wrong.
+    """
+    checks: dict[str, Callable[[], str]] = {
+        "database": _database,
+        "migrations": _migrations,
+        "redis": _redis,
+        "model": _model,
+    }
+    states = {}
+    for name, look in checks.items():
+        try:
+            states[name] = look()
+        except SQLAlchemyError as error:
+            db.session.rollback()
+            logger.warning("not_ready", check=name, error=str(error.__cause__ or error))
+            states[name] = "The database does not answer."
+    return all(states[name] == OK for name in _NEEDED), states
+
+
+def _database() -> str:
+    db.session.execute(text("SELECT 1"))
+    return OK
+
+
+def _migrations() -> str:
+    script = ScriptDirectory.from_config(migrate.get_config())
+    present = MigrationContext.configure(db.session.connection()).get_current_revision()
+    if present != script.get_current_head():
+        return "The database is not up to date: run recsvc db upgrade."
+    return OK
+
+
+def _redis() -> str:
+    try:
+        queues.ping()
+    except QueueUnavailableError as error:
+        return error.detail
+    return OK
+
+
+def _model() -> str:
+    state = serving()
+    items.catalogue_revision()
+    if state.problem:
+        return state.problem
+    if state.view().version is None:
+        return "There is no model yet: popular items are served until a training has succeeded."
+    return OK

@@ -1,0 +1,220 @@
+"""What a web process serves from: the active version's arrays and the catalogue beside them.
+
+A request takes one reference and keeps it to its end. A watcher thread puts a new one in its place when the
+active version or the catalogue has changed; nobody waits for it.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import defaultdict
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import structlog
+from flask import Flask, current_app
+from numpy.typing import NDArray
+from sqlalchemy.exc import SQLAlchemyError
+
+from recsvc.config import current_config
+from recsvc.errors import DamagedVersionError, QueueUnavailableError
+from recsvc.extensions import db
+from recsvc.recommender.bundle import Bundle
+from recsvc.recommender.keys import locate
+from recsvc.services import training
+from recsvc.services.registry import model_store
+from recsvc.storage import artifacts
+from recsvc.storage.queries import features, interactions, items
+
+logger = structlog.get_logger(__name__)
+
+_RECENT_INTERACTIONS = 10_000
+
+
+@dataclass(frozen=True)
+class ServedVersion:
+    """A model version as it is mapped."""
+
+    version: str
+    manifest: dict[str, Any]
+    bundle: Bundle
+
+
+@dataclass(frozen=True)
+class ServingView:
+    """Everything that a request needs beside the user. n rows: the model's items, then those it lacks.
+
+    Attributes:
+        served: The mapped version; None where there is none yet.
+        item_keys: int32, shape (n,).
+        recommendable: bool, shape (n,): neither deleted nor hidden, and available.
+        popularity: float32, shape (n,).
+        categories: Categories to the ascending item indexes in them.
+    """
+
+    served: ServedVersion | None
+    item_keys: NDArray[np.int32]
+    recommendable: NDArray[np.bool_]
+    popularity: NDArray[np.float32]
+    categories: dict[str, NDArray[np.intp]]
+
+    @property
+    def version(self) -> str | None:
+        """Name of the served version."""
+        return self.served.version if self.served else None
+
+    def indexes_of(self, item_keys: NDArray[Any]) -> NDArray[np.intp]:
+        """Item indexes of item keys, those left out that are in neither the model nor the catalogue.
+
+        Args:
+            item_keys: Shape (m,).
+        """
+        of_model = len(self.served.bundle.item_keys) if self.served else 0
+        indexes = locate(self.item_keys[:of_model], item_keys)
+        beside = locate(self.item_keys[of_model:], item_keys)
+        indexes = np.where(beside >= 0, beside + of_model, indexes)
+        return indexes[indexes >= 0]
+
+
+class Serving:
+    """Keeps the view of one process up to date.
+
+    Attributes:
+        problem: What is wrong with the active version, where it cannot be served; None while all is well.
+    """
+
+    def __init__(self) -> None:
+        self.problem: str | None = None
+        self._view: ServingView | None = None
+        self._revision: int | None = None
+        self._refused: set[str] = set()
+        self._refreshing = threading.Lock()
+
+    def view(self) -> ServingView:
+        """The view to serve one request from."""
+        return self._view or self.refresh()
+
+    def refresh(self) -> ServingView:
+        """Looks whether the active version or the catalogue has changed, and if so swaps the view."""
+        with self._refreshing:
+            present = self._view
+            served = self._active_version(present.served if present else None)
+            revision = items.catalogue_revision()
+            is_current = present is not None and served is present.served and revision == self._revision
+            # Without a model what is popular is counted among the interactions, which no revision tells of.
+            if not is_current or served is None:
+                self._view = _build_view(served)
+                self._revision = revision
+            db.session.rollback()
+            assert self._view is not None
+            return self._view
+
+    def _active_version(self, present: ServedVersion | None) -> ServedVersion | None:
+        store = model_store()
+        try:
+            pointer = store.pointer()
+        except DamagedVersionError as error:
+            self._complain(error)
+            return present
+        if pointer is None:
+            return None
+        if present is not None and present.version == pointer.version:
+            self.problem = None
+            return present
+        for version in filter(None, (pointer.version, None if present else pointer.previous)):
+            served = self._open(version)
+            if served is not None:
+                if version == pointer.version:
+                    self.problem = None
+                logger.info("model_version_served", version=version)
+                return served
+        return present
+
+    def _open(self, version: str) -> ServedVersion | None:
+        if version in self._refused:
+            return None
+        try:
+            manifest, arrays = artifacts.open_version(model_store().folder(version))
+            return ServedVersion(version, manifest, Bundle.from_arrays(arrays))
+        except DamagedVersionError as error:
+            self._refused.add(version)
+            self._complain(error)
+        except ValueError as error:
+            self._refused.add(version)
+            self._complain(DamagedVersionError(f"{version}: {error}"))
+        return None
+
+    def _complain(self, error: DamagedVersionError) -> None:
+        if self.problem != error.detail:
+            logger.error("model_version_refused", why=error.detail)
+        self.problem = error.detail
+
+
+def serving() -> Serving:
+    """The serving state of this process."""
+    state: Serving = current_app.extensions["recsvc.serving"]
+    return state
+
+
+def watch(app: Flask, stopped: threading.Event) -> threading.Thread:
+    """Starts the thread that keeps a web process's view up to date.
+
+    Args:
+        app: The application.
+        stopped: Set it to end the thread.
+    """
+
+    def look() -> None:
+        with app.app_context():
+            interval = current_config().reload_interval
+        while True:
+            try:
+                with app.app_context():
+                    serving().refresh()
+            except Exception:  # whatever it was, the view stays as it is, and the next look may succeed
+                logger.exception("refresh_failed")
+            if stopped.wait(interval):
+                return
+
+    thread = threading.Thread(target=look, name="watch-model-store", daemon=True)
+    thread.start()
+    return thread
+
+
+def start_serving(app: Flask) -> None:
+    """What a web process does once: watches the model store, and asks for a first training if it is empty."""
+    watch(app, threading.Event())
+    with app.app_context():
+        try:
+            training.request_on_startup()
+        except (QueueUnavailableError, SQLAlchemyError) as error:
+            logger.error("startup_training_not_requested", error=str(error))
+
+
+def _build_view(served: ServedVersion | None) -> ServingView:
+    catalogue = np.array(items.recommendable_keys(), np.int32)
+    of_model = served.bundle.item_keys if served else np.empty(0, np.int32)
+    beside = np.setdiff1d(catalogue, of_model, assume_unique=True)
+    item_keys = np.concatenate([of_model, beside])
+    popularity = np.zeros(len(item_keys), np.float32)
+    if served is not None:
+        popularity[: len(of_model)] = served.bundle.item_popularity
+    else:
+        counts = dict(interactions.recent_item_counts(_RECENT_INTERACTIONS))
+        popularity[:] = [counts.get(item_key, 0) for item_key in item_keys.tolist()]
+    view = ServingView(
+        served=served,
+        item_keys=item_keys,
+        recommendable=np.isin(item_keys, catalogue, assume_unique=True),
+        popularity=popularity,
+        categories={},
+    )
+    return ServingView(**{**view.__dict__, "categories": _categories(view)})
+
+
+def _categories(view: ServingView) -> dict[str, NDArray[np.intp]]:
+    keys: dict[str, list[int]] = defaultdict(list)
+    for category, item_key in features.categories_of_items():
+        keys[category].append(item_key)
+    return {category: np.sort(view.indexes_of(np.array(members))) for category, members in keys.items()}
