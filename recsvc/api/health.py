@@ -1,0 +1,31 @@
+"""For load balancers and whoever looks after the service."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flask_smorest import Blueprint
+
+from recsvc.api import schemas
+from recsvc.api.auth import public
+from recsvc.services import readiness
+
+blueprint = Blueprint("health", __name__, description="Whether the process lives, and can serve.")
+
+
+@blueprint.route("/healthz")
+@public
+@blueprint.response(200, schemas.Health)
+def healthz() -> dict[str, str]:
+    """Tell that the process lives."""
+    return {"status": "ok"}
+
+
+@blueprint.route("/readyz")
+@public
+@blueprint.response(200, schemas.Readiness)
+@blueprint.alt_response(503, schema=schemas.Readiness, description="Requests cannot be served.")
+def readyz() -> tuple[dict[str, Any], int]:
+    """Tell whether requests can be served, and what is wrong with each thing needed."""
+    ready, checks = readiness.check()
+    return {"ready": ready, "checks": checks}, 200 if ready else 503

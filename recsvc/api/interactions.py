@@ -1,0 +1,89 @@
+"""Interactions: written one at a time or in batches, listed by user."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flask_smorest import Blueprint
+
+from recsvc.api import schemas
+from recsvc.api.auth import allow
+from recsvc.api.batches import check_each, in_order
+from recsvc.services import ingestion
+from recsvc.services.ingestion import NewInteraction
+
+blueprint = Blueprint(
+    "interactions", __name__, description="What users do: views, carts, purchases, ratings."
+)
+
+
+@blueprint.route("/interactions", methods=["POST"])
+@allow("admin", "service")
+@blueprint.arguments(schemas.InteractionSchema)
+@blueprint.response(201, schemas.InteractionStored)
+@blueprint.alt_response(200, schema=schemas.InteractionStored, description="Stored before, nothing written.")
+def record_interaction(body: dict[str, Any]) -> tuple[dict[str, Any], int]:
+    """Write an interaction.
+
+    With an `event_id` a retry is safe: the second answer is 200 with `duplicate: true`, and nothing is
+    stored twice. Users and items never heard of are made on the spot. No training starts.
+    """
+    key, duplicate = ingestion.record(NewInteraction(**body))
+    return {"id": key, "duplicate": duplicate}, 200 if duplicate else 201
+
+
+@blueprint.route("/interactions/batch", methods=["POST"])
+@allow("admin", "service")
+@blueprint.arguments(schemas.InteractionBatch)
+@blueprint.response(200, schemas.InteractionBatchOutcome)
+def record_interactions(body: dict[str, Any]) -> dict[str, Any]:
+    """Write up to 1,000 interactions.
+
+    Good entries are stored whatever the bad ones are; each bad one is named by its index.
+    """
+    good, malformed = check_each(schemas.InteractionSchema(), body["interactions"])
+    outcome = ingestion.record_batch((index, NewInteraction(**entry)) for index, entry in good)
+    refused = [
+        {"index": rejection.index, "code": rejection.error.code, "errors": rejection.error.errors}
+        for rejection in outcome.rejected
+    ]
+    return {
+        "accepted": outcome.accepted,
+        "duplicates": outcome.duplicates,
+        "rejected": in_order(malformed, refused),
+    }
+
+
+@blueprint.route("/users/<shop_id:user_id>/interactions")
+@allow("admin", "service")
+@blueprint.arguments(schemas.InteractionQuery, location="query")
+@blueprint.response(200, schemas.InteractionPage)
+def list_interactions(query: dict[str, Any], user_id: str) -> dict[str, Any]:
+    """List a user's interactions, newest first."""
+    before = tuple(query["cursor"]) if query["cursor"] else None
+    rows = ingestion.history_page(user_id, before=before, limit=query["limit"], event=query["event"])
+    last = rows[-1][0] if len(rows) == query["limit"] else None
+    return {
+        "interactions": [
+            {
+                "id": row.interaction_key,
+                "item_id": item_id,
+                "event": event,
+                "value": row.value,
+                "occurred_at": row.occurred_at,
+                "received_at": row.received_at,
+                "event_id": row.event_id,
+                "recommendation_id": row.recommendation_id,
+            }
+            for row, item_id, event in rows
+        ],
+        "next_cursor": schemas.cursor_of(last.occurred_at, last.interaction_key) if last else None,
+    }
+
+
+@blueprint.route("/interactions/<int(max=9223372036854775807):interaction_key>", methods=["DELETE"])
+@allow("admin", "service")
+@blueprint.response(204)
+def delete_interaction(interaction_key: int) -> None:
+    """Delete an interaction by the `id` that its writing answered."""
+    ingestion.delete(interaction_key)

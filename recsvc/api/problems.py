@@ -1,0 +1,157 @@
+"""From errors to HTTP, the only place that maps them: `application/problem+json` (RFC 9457) everywhere."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from http import HTTPStatus
+from typing import Any
+
+import structlog
+from flask import Flask, Response, g, request
+from flask_smorest import Api
+from marshmallow import Schema, fields
+from sqlalchemy.exc import SQLAlchemyError
+from werkzeug.exceptions import HTTPException
+
+from recsvc import errors
+from recsvc.extensions import db
+from recsvc.storage.database import is_unavailable
+
+logger = structlog.get_logger(__name__)
+
+CONTENT_TYPE = "application/problem+json"
+
+_STATUS = {
+    errors.InvalidInputError: HTTPStatus.UNPROCESSABLE_ENTITY,
+    errors.NotFoundError: HTTPStatus.NOT_FOUND,
+    errors.ConflictError: HTTPStatus.CONFLICT,
+    errors.UnavailableError: HTTPStatus.SERVICE_UNAVAILABLE,
+}
+
+_CODES = {
+    400: "malformed",
+    401: "unauthorized",
+    403: "forbidden",
+    404: "not_found",
+    405: "method_not_allowed",
+    413: "too_large",
+    415: "unsupported_media_type",
+    422: "invalid",
+    429: "too_many_requests",
+    500: "internal_error",
+    503: "unavailable",
+}
+
+
+class ProblemSchema(Schema):
+    """What went wrong, and what to do about it."""
+
+    type = fields.String(required=True, metadata={"example": "about:blank"})
+    title = fields.String(required=True, metadata={"example": "Unprocessable Entity"})
+    status = fields.Integer(required=True, metadata={"example": 422})
+    detail = fields.String(required=True, metadata={"example": "Some fields are not valid."})
+    code = fields.String(required=True, metadata={"description": "Stable slug.", "example": "invalid"})
+    errors = fields.Dict(
+        required=True,
+        metadata={"description": "Fields to messages.", "example": {"k": ["Must be at most 200."]}},
+    )
+    request_id = fields.String(required=True, metadata={"example": "0d5ed8a1b5c94b1b8a8e0a0c0a4c2f5e"})
+
+
+class ProblemApi(Api):
+    """flask-smorest's API with our errors in the place of its own."""
+
+    ERROR_SCHEMA = ProblemSchema
+
+    def handle_http_exception(self, error: HTTPException) -> Response:
+        """Answers what Flask, Werkzeug or webargs refused."""
+        data = getattr(error, "data", None) or {}
+        messages = data.get("messages") or {}
+        status = error.code or 500
+        detail = "Some fields are not valid." if status == 422 else (error.description or "")
+        if status == 400 and messages:
+            detail = "The body is not valid JSON."
+        if status == 500:
+            detail = "Something went wrong here. It has been logged under the request_id."
+        response = problem(status, detail, errors=_flatten(messages))
+        for name, value in error.get_headers():
+            if name.lower() not in {"content-type", "content-length"}:
+                response.headers[name] = value
+        return response
+
+
+def register(app: Flask) -> None:
+    """Gives every request an id, and every error an answer."""
+
+    @app.before_request
+    def name_request() -> None:
+        offered = request.headers.get("X-Request-ID", "")
+        is_usable = 0 < len(offered) <= 64 and offered.replace("-", "").isalnum() and offered.isascii()
+        g.request_id = offered if is_usable else uuid.uuid4().hex
+        structlog.contextvars.bind_contextvars(request_id=g.request_id)
+
+    @app.after_request
+    def tell_request_id(response: Response) -> Response:
+        response.headers["X-Request-ID"] = g.get("request_id", "")
+        return response
+
+    @app.teardown_request
+    def forget_request(_error: BaseException | None) -> None:
+        structlog.contextvars.unbind_contextvars("request_id")
+
+    @app.errorhandler(errors.RecsvcError)
+    def answer_domain_error(error: errors.RecsvcError) -> Response:
+        status = next((status for kind, status in _STATUS.items() if isinstance(error, kind)), None)
+        if status is None:
+            logger.error("unexpected_error", exc_info=error)
+            status = HTTPStatus.INTERNAL_SERVER_ERROR
+        retry_after = error.retry_after if isinstance(error, errors.UnavailableError) else None
+        return problem(
+            status, error.detail, code=error.code, errors=dict(error.errors), retry_after=retry_after
+        )
+
+    @app.errorhandler(SQLAlchemyError)
+    def answer_database_error(error: SQLAlchemyError) -> Response:
+        db.session.rollback()
+        if is_unavailable(error):
+            logger.error("database_unavailable", error=str(error.__cause__ or error))
+            away = errors.DatabaseUnavailableError("The database does not answer, or is locked. Try again.")
+            return answer_domain_error(away)
+        logger.error("unexpected_error", exc_info=error)
+        return problem(500, "Something went wrong here. It has been logged under the request_id.")
+
+
+def problem(
+    status: int,
+    detail: str,
+    *,
+    code: str | None = None,
+    errors: dict[str, Any] | None = None,
+    retry_after: int | None = None,
+) -> Response:
+    """Writes one problem document."""
+    known = HTTPStatus(status)
+    body = {
+        "type": "about:blank",
+        "title": known.phrase,
+        "status": status,
+        "detail": detail,
+        "code": code or _CODES.get(status, known.phrase.lower().replace(" ", "_")),
+        "errors": errors or {},
+        "request_id": g.get("request_id", ""),
+    }
+    response = Response(json.dumps(body, ensure_ascii=False), status, content_type=CONTENT_TYPE)
+    if retry_after is not None:
+        response.headers["Retry-After"] = str(retry_after)
+    return response
+
+
+def _flatten(messages: Any) -> dict[str, Any]:
+    # webargs nests messages under where they came from (json, query): fields alone are of interest.
+    if not isinstance(messages, dict):
+        return {}
+    flat: dict[str, Any] = {}
+    for location, of_location in messages.items():
+        flat |= of_location if isinstance(of_location, dict) else {location: of_location}
+    return flat

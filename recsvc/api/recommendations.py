@@ -1,0 +1,83 @@
+"""Recommendations."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flask import url_for
+from flask_smorest import Blueprint
+
+from recsvc.api import schemas
+from recsvc.api.auth import allow, caller
+from recsvc.services import recommending, training
+from recsvc.services.recommending import Filters
+
+blueprint = Blueprint("recommendations", __name__, description="Lists for users, visitors and beside items.")
+
+_READERS = ("admin", "service", "read")
+
+
+@blueprint.route("/recommendations")
+@allow(*_READERS)
+@blueprint.arguments(schemas.RecommendationQuery, location="query")
+@blueprint.response(200, schemas.RecommendationsSchema)
+def recommend_to_user(query: dict[str, Any]) -> Any:
+    """Recommend items to a user.
+
+    Computed now, from everything the user did up to now. An unknown user is no error: they get what is
+    popular. Exactly `k` items come back whenever so many may be recommended.
+    """
+    return recommending.for_user(query.pop("user_id"), Filters(**query))
+
+
+@blueprint.route("/recommendations/session", methods=["POST"])
+@allow(*_READERS)
+@blueprint.arguments(schemas.SessionRequest)
+@blueprint.response(200, schemas.RecommendationsSchema)
+def recommend_to_session(body: dict[str, Any]) -> Any:
+    """Recommend items to a visitor without an account. Nothing is stored."""
+    return recommending.for_session(body.pop("item_ids"), Filters(**body))
+
+
+@blueprint.route("/recommendations/popular")
+@allow(*_READERS)
+@blueprint.arguments(schemas.ListQuery, location="query")
+@blueprint.response(200, schemas.RecommendationsSchema)
+def list_popular(query: dict[str, Any]) -> Any:
+    """List what most users like."""
+    return recommending.popular(Filters(**query))
+
+
+@blueprint.route("/items/<shop_id:item_id>/similar")
+@allow(*_READERS)
+@blueprint.arguments(schemas.ListQuery, location="query")
+@blueprint.response(200, schemas.RecommendationsSchema)
+def list_similar(query: dict[str, Any], item_id: str) -> Any:
+    """List items like an item."""
+    return recommending.similar_to(item_id, Filters(**query))
+
+
+@blueprint.route("/recommendations/train", methods=["POST"])
+@allow("admin")
+@blueprint.arguments(schemas.TrainRequest, required=False)
+@blueprint.response(202, schemas.TrainingRequested)
+@blueprint.alt_response(200, schema=schemas.TrainingRequested, description="A run is under way already.")
+def train(body: dict[str, Any]) -> tuple[dict[str, Any], int]:
+    """Ask for a training.
+
+    A worker trains on ALL interactions while this API goes on serving. Where a run is queued or running, that
+    one is answered: a hundred calls make one run.
+    """
+    run, already_running = training.request(
+        "manual",
+        requested_by=f"key {caller().name}",
+        force=body.get("force", False),
+        reason=body.get("reason"),
+    )
+    answer = {
+        "run_id": run.run_id,
+        "status": run.status,
+        "url": url_for("training_runs.get_training_run", run_id=run.run_id),
+        "already_running": already_running,
+    }
+    return answer, 200 if already_running else 202

@@ -1,0 +1,44 @@
+"""Training runs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flask_smorest import Blueprint
+
+from recsvc.api import schemas
+from recsvc.api.auth import allow
+from recsvc.services import training
+
+blueprint = Blueprint("training_runs", __name__, description="What became of each training.")
+
+
+@blueprint.route("/training-runs")
+@allow("admin")
+@blueprint.arguments(schemas.TrainingRunQuery, location="query")
+@blueprint.response(200, schemas.TrainingRunPage)
+def list_training_runs(query: dict[str, Any]) -> dict[str, Any]:
+    """List training runs, newest first."""
+    before = tuple(query["cursor"]) if query["cursor"] else None
+    runs = training.page(before=before, limit=query["limit"], status=query["status"])
+    last = runs[-1] if len(runs) == query["limit"] else None
+    return {
+        "training_runs": runs,
+        "next_cursor": schemas.cursor_of(last.queued_at, last.run_id) if last else None,
+    }
+
+
+@blueprint.route("/training-runs/<string:run_id>")
+@allow("admin")
+@blueprint.response(200, schemas.TrainingRunSchema)
+def get_training_run(run_id: str) -> Any:
+    """Show a training run, its progress among the rest."""
+    return training.get(run_id)
+
+
+@blueprint.route("/training-runs/<string:run_id>/cancel", methods=["POST"])
+@allow("admin")
+@blueprint.response(200, schemas.TrainingRunSchema)
+def cancel_training_run(run_id: str) -> Any:
+    """End a run before it is done; the active version stays."""
+    return training.cancel(run_id)
