@@ -1,0 +1,1 @@
+"""A demonstration shop: a catalogue of real books and generated readers."""

