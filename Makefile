@@ -13,7 +13,8 @@ $(INSTALLED): requirements-dev.txt setup.cfg pyproject.toml
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	touch $@
 
-# The whole system with a bookshop in it. ONCE=1 ends by itself.
+# The whole system with a bookshop in it, in an instance folder of its own. ONCE=1 ends by itself.
+demo: export INSTANCE_DIR ?= instance/demo
 demo: setup
 	$(BIN)/recsvc demo $(if $(ONCE),--once)
 

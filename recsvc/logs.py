@@ -49,5 +49,6 @@ def configure_logging(level: str, log_format: str) -> None:
     root = logging.getLogger()
     root.handlers = [handler]
     root.setLevel(level)
-    # Alembic tells every migration; the one line of ours that follows it is enough.
-    logging.getLogger("alembic").setLevel(logging.WARNING)
+    # These tell every step they take.
+    for talkative in ("alembic", "httpx"):
+        logging.getLogger(talkative).setLevel(logging.WARNING)

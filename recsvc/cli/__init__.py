@@ -6,7 +6,7 @@ import sys
 
 from flask.cli import FlaskGroup
 
-from recsvc.cli import config, keys, train
+from recsvc.cli import config, demo, keys, train, valkey
 from recsvc.config import InvalidSettingError
 from recsvc.factory import create_app
 
@@ -17,7 +17,7 @@ cli = FlaskGroup(
     add_version_option=False,
     load_dotenv=False,
 )
-for command in (config.config, keys.keys, train.train):
+for command in (config.config, demo.demo, keys.keys, train.train, valkey.valkey):
     cli.add_command(command)
 
 

@@ -1,1 +1,1 @@
-"""A demonstration shop: a catalogue of real books and generated readers."""
+"""A bookshop to try the service with: real books, generated readers, and every process of the Procfile."""

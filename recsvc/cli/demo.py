@@ -1,0 +1,59 @@
+"""`recsvc demo`."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import click
+from flask.cli import with_appcontext
+from flask_migrate import upgrade
+
+from recsvc.config import current_config
+from recsvc.demo import show, system
+from recsvc.demo.shop import open_shop
+from recsvc.services import keys
+
+
+@click.command()
+@click.option("--once", is_flag=True, help="End when the recommendations are shown.")
+@with_appcontext
+def demo(once: bool) -> None:
+    """Run the whole system with a bookshop in it, until Ctrl-C.
+
+    The books are real; the readers are generated. The data stays in the instance folder: started again, the
+    shop is the one you left.
+    """
+    config = current_config()
+    click.secho("A bookshop", bold=True)
+    upgrade()
+    books, new = open_shop()
+    click.echo(f"{books} real books; {new} new interactions of generated readers, who are nobody real.")
+    _, key = keys.create("admin", "demo")
+    log = config.instance_dir / "processes.log"
+    try:
+        with system.whole_system(config, log) as url, system.client_of(url, key) as client:
+            click.echo("web, worker and scheduler run. The worker trains …")
+            run = system.train(client)
+            system.wait_for_version(client, run["model_version"])
+            click.echo(
+                f"It took {sum(run['seconds'].values()):.1f} s. Version {run['model_version']} is served."
+            )
+            show.tell_of_readers(client, run["model_version"])
+            _tell_where_to_go(url, key, log)
+            if not once:
+                show.wait_for_interrupt()
+    except system.NotRunningError as error:
+        raise click.ClickException(str(error)) from error
+    except KeyboardInterrupt:
+        click.echo("\nStopping.")
+
+
+def _tell_where_to_go(url: str, key: str, log: Path) -> None:
+    click.secho("\nTry it:", bold=True)
+    click.echo(f"    {url}/api/v1/docs")
+    click.echo(f"    admin key  {key}")
+    click.echo(
+        f"    curl -H 'Authorization: Bearer {key}' '{url}/api/v1/recommendations?user_id=reader-0001'"
+    )
+    click.echo(f"    the processes write to {os.path.relpath(log)}")
