@@ -7,7 +7,7 @@ from redis import Redis
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 from redis.retry import Retry as RedisRetry
-from rq import Queue, Retry
+from rq import Callback, Queue, Retry
 from rq.exceptions import NoSuchJobError
 from rq.job import Job
 
@@ -78,7 +78,7 @@ def enqueue_training(run_id: str) -> None:
             job_timeout=config.train_timeout,
             # Only a job whose worker died is tried again: one that fails by itself ends its run first.
             retry=Retry(max=1),
-            on_failure=TRAINING_JOB_FAILED,
+            on_failure=Callback(TRAINING_JOB_FAILED),
             result_ttl=86_400,
             failure_ttl=86_400,
         )

@@ -7,8 +7,9 @@ active version or the catalogue has changed; nobody waits for it.
 from __future__ import annotations
 
 import threading
+import time
 from collections import defaultdict
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -101,14 +102,14 @@ class Serving:
             present = self._view
             served = self._active_version(present.served if present else None)
             revision = items.catalogue_revision()
-            is_current = present is not None and served is present.served and revision == self._revision
-            # Without a model what is popular is counted among the interactions, which no revision tells of.
-            if not is_current or served is None:
-                self._view = _build_view(served)
-                self._revision = revision
+            if present is None or served is not present.served or revision != self._revision:
+                present = _build_view(served)
+            if served is None:
+                # What is popular is counted among the newest interactions until a model knows better.
+                present = replace(present, popularity=_recent_popularity(present))
+            self._view, self._revision = present, revision
             db.session.rollback()
-            assert self._view is not None
-            return self._view
+            return present
 
     def _active_version(self, present: ServedVersion | None) -> ServedVersion | None:
         store = model_store()
@@ -169,12 +170,14 @@ def watch(app: Flask, stopped: threading.Event) -> threading.Thread:
         with app.app_context():
             interval = current_config().reload_interval
         while True:
+            began = time.monotonic()
             try:
                 with app.app_context():
                     serving().refresh()
             except Exception:  # whatever it was, the view stays as it is, and the next look may succeed
                 logger.exception("refresh_failed")
-            if stopped.wait(interval):
+            # A large catalogue that changes all the time must not keep a process busy with nothing else.
+            if stopped.wait(max(interval, time.monotonic() - began)):
                 return
 
     thread = threading.Thread(target=look, name="watch-model-store", daemon=True)
@@ -200,9 +203,6 @@ def _build_view(served: ServedVersion | None) -> ServingView:
     popularity = np.zeros(len(item_keys), np.float32)
     if served is not None:
         popularity[: len(of_model)] = served.bundle.item_popularity
-    else:
-        counts = dict(interactions.recent_item_counts(_RECENT_INTERACTIONS))
-        popularity[:] = [counts.get(item_key, 0) for item_key in item_keys.tolist()]
     view = ServingView(
         served=served,
         item_keys=item_keys,
@@ -210,7 +210,15 @@ def _build_view(served: ServedVersion | None) -> ServingView:
         popularity=popularity,
         categories={},
     )
-    return ServingView(**{**view.__dict__, "categories": _categories(view)})
+    return replace(view, categories=_categories(view))
+
+
+def _recent_popularity(view: ServingView) -> NDArray[np.float32]:
+    popularity = np.zeros(len(view.item_keys), np.float32)
+    counts = np.array(interactions.recent_item_counts(_RECENT_INTERACTIONS), np.int64).reshape(-1, 2)
+    indexes = locate(view.item_keys, counts[:, 0])
+    popularity[indexes[indexes >= 0]] = counts[indexes >= 0, 1]
+    return popularity
 
 
 def _categories(view: ServingView) -> dict[str, NDArray[np.intp]]:

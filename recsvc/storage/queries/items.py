@@ -136,5 +136,5 @@ def catalogue_revision() -> int:
 
 
 def mark_catalogue_changed() -> None:
-    """Raises the catalogue's revision. Called last in a transaction: it makes catalogue writers queue up."""
+    """Raises the catalogue's revision; other transactions that change the catalogue wait for this one."""
     db.session.execute(update(CatalogueState).values(revision=CatalogueState.revision + 1))
