@@ -42,7 +42,7 @@ def whole_system(config: Config, log: Path) -> Iterator[str]:
     Raises:
         NotRunningError: The web process does not come up.
     """
-    port = _free_port(int(os.environ.get("PORT", "5000")))
+    port = _free_port(int(os.environ.get("PORT") or 5000))
     executables = str(Path(sys.executable).parent)
     environment = {
         **os.environ,
