@@ -6,8 +6,8 @@ import sys
 
 from flask.cli import FlaskGroup
 
-from recsvc.cli import config, demo, keys, train, valkey
-from recsvc.config import InvalidSettingError
+from recsvc.cli import config, demo, import_data, keys, train, valkey
+from recsvc.config import Config, InvalidSettingError
 from recsvc.factory import create_app
 
 cli = FlaskGroup(
@@ -17,13 +17,14 @@ cli = FlaskGroup(
     add_version_option=False,
     load_dotenv=False,
 )
-for command in (config.config, demo.demo, keys.keys, train.train, valkey.valkey):
+for command in (config.config, demo.demo, import_data.import_data, keys.keys, train.train, valkey.valkey):
     cli.add_command(command)
 
 
 def main() -> None:
     """Runs the command line; a wrong setting ends it with one message and no traceback."""
     try:
+        Config.from_environment()  # before Flask's --help would show a traceback for it
         cli.main()
     except InvalidSettingError as error:
         sys.exit(f"recsvc: {error}")

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from recsvc.config import current_config
 from recsvc.errors import InvalidInputError, NotFoundError, UnknownItemError
 from recsvc.services.events import RATING, EventBook, event_book
+from recsvc.services.limits import CLOCK_TOLERANCE
 from recsvc.storage.database import write_transaction
 from recsvc.storage.models import Interaction, now
 from recsvc.storage.queries import interactions, items, users
-
-_CLOCK_TOLERANCE = timedelta(minutes=5)
 
 
 @dataclass(frozen=True)
@@ -133,7 +132,7 @@ def _check(interaction: NewInteraction, book: EventBook, moment: datetime) -> No
     book.code_of(interaction.event)
     if interaction.event == RATING and interaction.value is None:
         raise InvalidInputError("A rating needs a value.", errors={"value": ["A rating needs a value."]})
-    if interaction.occurred_at is not None and interaction.occurred_at > moment + _CLOCK_TOLERANCE:
+    if interaction.occurred_at is not None and interaction.occurred_at > moment + CLOCK_TOLERANCE:
         message = f"{interaction.occurred_at.isoformat()} is more than 5 minutes in the future."
         raise InvalidInputError(message, errors={"occurred_at": [message]})
 

@@ -52,20 +52,30 @@ def prepare_engine(engine: Engine) -> None:
 
     @event.listens_for(engine, "begin")
     def begin(connection: Connection) -> None:
-        kind = connection.get_execution_options().get("sqlite_begin", "DEFERRED")
-        connection.exec_driver_sql(f"BEGIN {kind}")
+        options = connection.get_execution_options()
+        checks = options.get("sqlite_foreign_keys", "ON")
+        # SQLite changes this only between transactions, and a connection of the pool keeps it.
+        if connection.info.get("foreign_keys", "ON") != checks:
+            connection.exec_driver_sql(f"PRAGMA foreign_keys={checks}")
+            connection.info["foreign_keys"] = checks
+        connection.exec_driver_sql(f"BEGIN {options.get('sqlite_begin', 'DEFERRED')}")
 
 
 @contextmanager
-def write_transaction() -> Iterator[None]:
+def write_transaction(*, keys_are_known: bool = False) -> Iterator[None]:
     """One transaction that writes: committed at the end, rolled back whole on any error.
 
     On SQLite the write lock is taken at once: a transaction that first reads and then writes fails, instead
     of waiting, where another process has written in between.
+
+    Args:
+        keys_are_known: The rows to insert refer to rows that this transaction has seen. SQLite, where no
+            other can delete them meanwhile, is then spared looking each up again.
     """
+    checks = "OFF" if keys_are_known else "ON"
     try:
         db.session.commit()
-        db.session.connection(execution_options={"sqlite_begin": "IMMEDIATE"})
+        db.session.connection(execution_options={"sqlite_begin": "IMMEDIATE", "sqlite_foreign_keys": checks})
         yield
         db.session.commit()
     except BaseException:

@@ -1,0 +1,79 @@
+"""A small shop, and what a test does to it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from flask import Flask
+
+from recsvc.services import ingestion, training
+from recsvc.services.catalogue import ItemContent, put_items
+from recsvc.services.ingestion import NewInteraction
+from recsvc.services.recommending import Filters, for_user
+from recsvc.services.serving import serving
+from recsvc.storage.models import TrainingRun
+
+SHELVES = {shelf: [f"{shelf}-{number}" for number in range(8)] for shelf in ("crime", "poetry")}
+
+
+@pytest.fixture
+def do(context: Flask) -> Callable[..., int]:
+    """Writes interactions of a user with items; gives the key of the last."""
+
+    def write(user_id: str, *item_ids: str, event: str = "view", **more: Any) -> int:
+        keys = [ingestion.record(NewInteraction(user_id, item_id, event, **more))[0] for item_id in item_ids]
+        return keys[-1]
+
+    return write
+
+
+@pytest.fixture
+def shop(context: Flask) -> dict[str, list[str]]:
+    """Two shelves of eight books; twelve readers of each, every one of whom has left out two books."""
+    put_items(
+        (item_id, ItemContent(title=item_id.title(), categories=[shelf], features={"mood": [shelf]}))
+        for shelf, item_ids in SHELVES.items()
+        for item_id in item_ids
+    )
+    rows = [
+        NewInteraction(f"{shelf}-reader-{reader}", item_id, "purchase" if number % 3 else "view")
+        for shelf, item_ids in SHELVES.items()
+        for reader in range(12)
+        for number, item_id in enumerate(item_ids)
+        if (number + reader) % 4
+    ]
+    assert ingestion.record_batch(enumerate(rows)).accepted == len(rows)
+    return SHELVES
+
+
+@pytest.fixture
+def train(context: Flask) -> Callable[[], TrainingRun]:
+    """Asks for a run, works on it at once as a worker would, and serves what came of it."""
+
+    def request_and_run() -> TrainingRun:
+        run, _ = training.request("manual", requested_by="test")
+        training.run(run.run_id)
+        serving().refresh()
+        return training.get(run.run_id)
+
+    return request_and_run
+
+
+@pytest.fixture
+def trained(shop: dict[str, list[str]], train: Callable[[], TrainingRun]) -> dict[str, list[str]]:
+    """The shop with a model."""
+    assert train().status == "succeeded"
+    return shop
+
+
+@pytest.fixture
+def ids_for(context: Flask) -> Callable[..., list[str]]:
+    """Ids of the items recommended to a user, the catalogue as it is now."""
+
+    def recommend(user_id: str, k: int = 10, **filters: Any) -> list[str]:
+        serving().refresh()
+        return [item.item_id for item in for_user(user_id, Filters(k=k, **filters)).items]
+
+    return recommend
