@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import os
+import signal
+import sys
 import time
 from collections.abc import Callable
+from types import FrameType
 
 import structlog
 from redis.exceptions import RedisError
@@ -16,15 +19,36 @@ from jobs.schedule import make_scheduler, periodic_jobs, reconcile
 from recsvc import queues
 from recsvc.config import current_config
 from recsvc.errors import QueueUnavailableError
+from recsvc.extensions import db
 from recsvc.services import training
 
 logger = structlog.get_logger(__name__)
 
 _RETRY_EVERY = 2.0  # seconds
+_SHORTER_WAIT = 15  # seconds by which RQ waits shorter for a job than its worker's time to live
+
+
+class PatientWorker(Worker):
+    """RQ's worker, which tells whether it ended because it was told to, or because it lost Redis.
+
+    Attributes:
+        told_to_stop: Whether a signal asked it to end.
+    """
+
+    max_connection_wait_time = 5.0
+    told_to_stop = False
+
+    def request_stop(self, signum: int, frame: FrameType | None) -> None:
+        """Ends the worker after the job it is at."""
+        self.told_to_stop = True
+        super().request_stop(signum, frame)  # type: ignore[no-untyped-call]
 
 
 def run_worker() -> None:
     """Works on jobs until it is told to stop."""
+    # LightFM's threads wait for one another at each epoch's end: asleep, not in a loop that takes a core
+    # from whoever has work to do. OpenMP reads this when LightFM is imported, in the work horse.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     with application().app_context():
         _outlast_redis(_work)
 
@@ -42,13 +66,26 @@ def _work() -> None:
     config = current_config()
     setup_loghandlers(config.log_level)
     training.sweep()
-    worker = Worker(
+    # A worker waits for days: it keeps no transaction open, and shares no connection with its children.
+    db.session.remove()
+    db.engine.dispose()
+    worker = PatientWorker(
         list(queues.QUEUES),
         connection=queues.connect(config),
         maintenance_interval=config.maintenance_interval,
+        # RQ looks for jobs whose worker died between two waits for a new job. By default such a wait takes
+        # 405 seconds, whatever the maintenance interval is.
+        worker_ttl=config.maintenance_interval + _SHORTER_WAIT,
         job_monitoring_interval=5,
     )
-    worker.work(logging_level=config.log_level)
+    try:
+        worker.work(logging_level=config.log_level)
+    except RedisError:
+        if not worker.told_to_stop:
+            raise
+    # RQ logs an error amid a job, and ends its worker as if nothing were the matter.
+    if not worker.told_to_stop:
+        raise QueueUnavailableError("The worker lost Redis while it was at work.")
 
 
 def _schedule() -> None:
@@ -60,10 +97,17 @@ def _schedule() -> None:
 
 def _outlast_redis(main: Callable[[], None]) -> None:
     while True:
+        # Until RQ's own handlers are in place, and after they have been left behind by an error.
+        signal.signal(signal.SIGTERM, _leave)
         try:
             main()
         except (RedisError, QueueUnavailableError) as error:
+            signal.signal(signal.SIGTERM, _leave)
             logger.warning("redis_unavailable", error=str(error))
             time.sleep(_RETRY_EVERY)
         else:
             return
+
+
+def _leave(_signal: int, _frame: FrameType | None) -> None:
+    sys.exit(0)

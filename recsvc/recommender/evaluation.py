@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import sparse
 
 from recsvc.recommender import metrics
 from recsvc.recommender.fold_in import fold_in
@@ -18,7 +19,10 @@ from recsvc.recommender.split import HeldOut
 K_OF_RECALL = 20
 K_OF_NDCG = 10
 
-Scorer = Callable[[NDArray[np.intp], NDArray[np.float32]], NDArray[np.floating[Any]]]
+History = tuple[NDArray[np.intp], NDArray[np.float32]]
+Scorer = Callable[[list[History]], NDArray[np.floating[Any]]]
+
+_SCORES_AT_ONCE = 8_000_000  # 32 MB of float32
 
 
 def evaluate_factors(learned: LearnedFactors, held_out: HeldOut) -> dict[str, float]:
@@ -34,8 +38,10 @@ def evaluate_factors(learned: LearnedFactors, held_out: HeldOut) -> dict[str, fl
     embeddings = learned.item_embeddings
     gram = embeddings.T.astype(np.float64) @ embeddings
 
-    def score(indexes: NDArray[np.intp], strengths: NDArray[np.float32]) -> NDArray[np.float32]:
-        return embeddings @ fold_in(embeddings, gram, indexes, strengths) + learned.item_biases
+    def score(histories: list[History]) -> NDArray[np.float32]:
+        users = np.stack([fold_in(embeddings, gram, *history) for history in histories])
+        scores: NDArray[np.float32] = users @ embeddings.T + learned.item_biases
+        return scores
 
     return evaluate(score, held_out)
 
@@ -43,27 +49,36 @@ def evaluate_factors(learned: LearnedFactors, held_out: HeldOut) -> dict[str, fl
 def evaluate_popularity(held_out: HeldOut) -> dict[str, float]:
     """The same for a list that is everybody's: what a recommender must beat."""
     popular = popularity(held_out.strengths)
-    return evaluate(lambda _indexes, _strengths: popular, held_out)
+    return evaluate(lambda histories: np.tile(popular, (len(histories), 1)), held_out)
 
 
 def evaluate(score: Scorer, held_out: HeldOut) -> dict[str, float]:
-    """Ranks all items that are not in a user's history, user by user.
+    """Ranks all items that are not in a user's history.
 
     Args:
-        score: From a history — item indexes and strengths — to the scores of all items.
+        score: From some users' histories — item indexes and strengths each — to their scores of all items,
+            shape (users, items).
         held_out: Histories, and what followed them.
 
     Returns:
         `recall_at_20` and `ndcg_at_10`, means over users.
     """
     recalls, ndcgs = [], []
-    for user, relevant in zip(held_out.user_indexes.tolist(), held_out.relevant, strict=True):
-        begin, end = held_out.strengths.indptr[user], held_out.strengths.indptr[user + 1]
-        history = held_out.strengths.indices[begin:end].astype(np.intp)
-        scores = score(history, held_out.strengths.data[begin:end])
-        unseen = np.ones(len(scores), dtype=bool)
-        unseen[history] = False
-        ranked = top_k(scores, np.flatnonzero(unseen), K_OF_RECALL)
-        recalls.append(metrics.recall(ranked, relevant))
-        ndcgs.append(metrics.ndcg(ranked[:K_OF_NDCG], relevant))
+    rest, users = held_out.strengths, held_out.user_indexes
+    at_once = max(1, _SCORES_AT_ONCE // rest.shape[1])
+    for start in range(0, len(users), at_once):
+        histories = [_row(rest, user) for user in users[start : start + at_once].tolist()]
+        for scores, (seen, _), relevant in zip(
+            score(histories), histories, held_out.relevant[start : start + at_once], strict=True
+        ):
+            unseen = np.ones(len(scores), dtype=bool)
+            unseen[seen] = False
+            ranked = top_k(scores, np.flatnonzero(unseen), K_OF_RECALL)
+            recalls.append(metrics.recall(ranked, relevant))
+            ndcgs.append(metrics.ndcg(ranked[:K_OF_NDCG], relevant))
     return {"recall_at_20": round(float(np.mean(recalls)), 5), "ndcg_at_10": round(float(np.mean(ndcgs)), 5)}
+
+
+def _row(strengths: sparse.csr_array[Any], user: int) -> History:
+    begin, end = strengths.indptr[user], strengths.indptr[user + 1]
+    return strengths.indices[begin:end].astype(np.intp), strengths.data[begin:end]

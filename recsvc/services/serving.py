@@ -17,6 +17,7 @@ import structlog
 from flask import Flask, current_app
 from numpy.typing import NDArray
 from sqlalchemy.exc import SQLAlchemyError
+from threadpoolctl import threadpool_limits
 
 from recsvc.config import current_config
 from recsvc.errors import DamagedVersionError, QueueUnavailableError
@@ -89,7 +90,7 @@ class Serving:
         self.problem: str | None = None
         self._view: ServingView | None = None
         self._revision: int | None = None
-        self._refused: set[str] = set()
+        self._refused: dict[str, artifacts.Stamp] = {}
         self._refreshing = threading.Lock()
 
     def view(self) -> ServingView:
@@ -133,16 +134,19 @@ class Serving:
         return present
 
     def _open(self, version: str) -> ServedVersion | None:
-        if version in self._refused:
+        folder = model_store().folder(version)
+        stamp = artifacts.stamp(folder)
+        # A refused version is looked at again once its files are others: it was put right, or came late.
+        if self._refused.get(version) == stamp:
             return None
         try:
-            manifest, arrays = artifacts.open_version(model_store().folder(version))
+            manifest, arrays = artifacts.open_version(folder)
             return ServedVersion(version, manifest, Bundle.from_arrays(arrays))
         except DamagedVersionError as error:
-            self._refused.add(version)
+            self._refused[version] = stamp
             self._complain(error)
         except ValueError as error:
-            self._refused.add(version)
+            self._refused[version] = stamp
             self._complain(DamagedVersionError(f"{version}: {error}"))
         return None
 
@@ -187,6 +191,8 @@ def watch(app: Flask, stopped: threading.Event) -> threading.Thread:
 
 def start_serving(app: Flask) -> None:
     """What a web process does once: watches the model store, and asks for a first training if it is empty."""
+    # A process answers many requests side by side: for each to use all cores would slow all of them down.
+    threadpool_limits(limits=1, user_api="blas")
     watch(app, threading.Event())
     with app.app_context():
         try:

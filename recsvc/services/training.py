@@ -6,19 +6,21 @@ import time
 import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import structlog
 from crontab import CronTab
+from threadpoolctl import threadpool_limits
 
 from recsvc import queues
-from recsvc.config import current_config
+from recsvc.config import Config, current_config
 from recsvc.errors import ConflictError, NotFoundError, QueueUnavailableError, RunEndedError, TrainingError
 from recsvc.extensions import db
 from recsvc.recommender import lightfm_model
 from recsvc.recommender.bundle import Bundle
+from recsvc.recommender.early_stopping import choose_epochs
 from recsvc.recommender.features import build_features
 from recsvc.recommender.interactions import InteractionColumns, InteractionMatrix, build_matrix
 from recsvc.services import registry
@@ -35,6 +37,9 @@ logger = structlog.get_logger(__name__)
 # A run whose worker has been silent for so long, and whose job the queue no longer knows, is lost.
 _SILENCE = timedelta(seconds=60)
 _PROGRESS_EVERY = 0.5  # seconds
+_ONE_START = timedelta(seconds=30)
+_ROWS_A_COMPONENT = 16  # users, or items where they are fewer
+_FEWEST_COMPONENTS = 8
 
 
 def request(
@@ -107,8 +112,13 @@ def request_scheduled() -> tuple[TrainingRun, bool]:
 
 def request_on_startup() -> None:
     """Asks for a first training where settings want it and the store has no model."""
-    if current_config().auto_train_on_startup and not registry.has_model():
-        request("startup", requested_by="AUTO_TRAIN_ON_STARTUP")
+    if not current_config().auto_train_on_startup or registry.has_model():
+        return
+    # Web processes start together. The run that the first asked for may have failed before the last looks.
+    newest = training_runs.page(before=None, limit=1, status=None)
+    if newest and newest[0].trigger == "startup" and now() - newest[0].queued_at < _ONE_START:
+        return
+    request("startup", requested_by="AUTO_TRAIN_ON_STARTUP")
 
 
 def last_due(schedule: str, moment: datetime) -> datetime:
@@ -150,10 +160,12 @@ def cancel(run_id: str) -> TrainingRun:
     return get(run_id)
 
 
-def fail(run_id: str, error: str) -> None:
-    """Ends a run that is under way as failed."""
+def fail(run_id: str, error: str, *, if_attempt: int | None = None) -> None:
+    """Ends a run that is under way as failed; only if this attempt is still at it, where one is given."""
     with write_transaction():
-        failed = training_runs.change(run_id, status="failed", finished_at=now(), error=error[:4000])
+        failed = training_runs.change(
+            run_id, if_attempt=if_attempt, status="failed", finished_at=now(), error=error[:4000]
+        )
     if failed:
         logger.error("training_failed", run_id=run_id, error=error)
 
@@ -174,7 +186,7 @@ def sweep() -> None:
 
 
 def run(run_id: str) -> None:
-    """Works on a run: read, build, fit, publish, activate. Called by the worker alone.
+    """Works on a run: read, build, evaluate, fit, publish, activate. Called by the worker alone.
 
     A run that has ended, or has been taken over by another attempt, is left alone.
 
@@ -200,17 +212,18 @@ def run(run_id: str) -> None:
     registry.reconcile()
     progress = Progress(run_id, attempt)
     try:
-        with heartbeat(run_id):
+        # LightFM has threads of its own; those of the linear algebra beside them would be in their way.
+        with heartbeat(run_id), threadpool_limits(limits=1, user_api="blas"):
             version = _train(run_id, progress)
         progress.write(status="succeeded", model_version=version, progress=1.0, finished_at=now())
         logger.info("training_succeeded", run_id=run_id, version=version)
     except RunEndedError as ended:
         logger.warning("training_stopped", run_id=run_id, attempt=attempt, why=ended.detail)
     except TrainingError as error:
-        fail(run_id, error.detail)
+        fail(run_id, error.detail, if_attempt=attempt)
     except Exception as error:
         db.session.rollback()
-        fail(run_id, f"{type(error).__name__}: {error}")
+        fail(run_id, f"{type(error).__name__}: {error}", if_attempt=attempt)
         raise
 
 
@@ -257,15 +270,6 @@ class Progress:
 
 def _train(run_id: str, progress: Progress) -> str:
     config = current_config()
-    parameters = lightfm_model.LightFMParameters(
-        components=config.model_components,
-        epochs=config.model_epochs,
-        learning_rate=config.model_learning_rate,
-        alpha=config.model_alpha,
-        max_sampled=config.model_max_sampled,
-        seed=config.train_seed,
-        threads=config.train_threads,
-    )
     with progress.stage("read"):
         read = columns.read_interactions(
             config.database_url, lambda done, total: progress.fraction(done / max(total, 1))
@@ -276,11 +280,10 @@ def _train(run_id: str, progress: Progress) -> str:
         of_items = columns.read_features(config.database_url, "item")
         of_users = columns.read_features(config.database_url, "user")
     with progress.stage("build"):
-        matrix = build_matrix(
-            InteractionColumns(read["user_key"], read["item_key"], read["event_code"], read["value"]),
-            event_book().scale,
-            catalogue,
+        interactions = InteractionColumns(
+            read["user_key"], read["item_key"], read["event_code"], read["value"], read["occurred_at"]
         )
+        matrix = build_matrix(interactions, event_book().scale, catalogue)
         if matrix.strengths.nnz == 0:
             raise TrainingError(
                 "No interaction speaks for any item: all are dislikes, low ratings, or events of weight 0."
@@ -288,19 +291,29 @@ def _train(run_id: str, progress: Progress) -> str:
         item_features = build_features(matrix.item_keys, of_items["item_key"], of_items["feature_key"])
         user_features = build_features(matrix.user_keys, of_users["user_key"], of_users["feature_key"])
         data = _describe_data(read, matrix)
+        parameters = _parameters(config, matrix)
         progress.write(data=data, parameters=asdict(parameters))
-    with progress.stage("fit"):
-        try:
-            learned = lightfm_model.fit(
-                matrix.strengths,
-                item_features,
-                user_features,
-                parameters,
-                on_epoch=lambda epoch: progress.fraction(epoch / parameters.epochs),
+
+    def on_epoch(epoch: int) -> None:
+        progress.fraction(epoch / parameters.epochs)
+
+    try:
+        with progress.stage("evaluate"):
+            choice = choose_epochs(
+                matrix=matrix,
+                columns=interactions,
+                item_features=item_features,
+                user_features=user_features,
+                parameters=parameters,
+                on_epoch=on_epoch,
             )
-        except ValueError as error:
-            raise TrainingError(f"LightFM cannot fit: {error}") from error
-        bundle = Bundle.build(matrix, item_features, user_features, learned)
+            parameters = replace(parameters, epochs=choice.epochs)
+            progress.write(metrics=choice.metrics, parameters=asdict(parameters))
+        with progress.stage("fit"):
+            learned = lightfm_model.fit(matrix.strengths, item_features, user_features, parameters, on_epoch)
+    except ValueError as error:
+        raise TrainingError(f"LightFM cannot fit: {error}") from error
+    bundle = Bundle.build(matrix, item_features, user_features, learned)
     version = f"{now():%Y%m%dT%H%M%SZ}-{run_id[:8]}"
     with progress.stage("publish"):
         try:
@@ -309,13 +322,32 @@ def _train(run_id: str, progress: Progress) -> str:
                 run_id,
                 arrays=bundle.arrays(),
                 files={"lightfm.pickle": learned.estimator},
-                manifest={"created_at": now().isoformat(), "data": data, "parameters": asdict(parameters)},
+                manifest={
+                    "created_at": now().isoformat(),
+                    "data": data,
+                    "parameters": asdict(parameters),
+                    "metrics": choice.metrics,
+                },
             )
         except OSError as error:
             raise TrainingError(f"The model version cannot be written: {error}") from error
     with progress.stage("activate"):
         registry.activate(version)
     return version
+
+
+def _parameters(config: Config, matrix: InteractionMatrix) -> lightfm_model.LightFMParameters:
+    # More components than the data can fill learn it by heart: see docs/adr/0005.
+    supported = min(len(matrix.user_keys), len(matrix.item_keys)) // _ROWS_A_COMPONENT
+    return lightfm_model.LightFMParameters(
+        components=min(config.model_components, max(supported, _FEWEST_COMPONENTS)),
+        epochs=config.model_epochs,
+        learning_rate=config.model_learning_rate,
+        alpha=config.model_alpha,
+        max_sampled=config.model_max_sampled,
+        seed=config.train_seed,
+        threads=config.train_threads,
+    )
 
 
 def _describe_data(read: columns.Columns, matrix: InteractionMatrix) -> dict[str, Any]:

@@ -20,7 +20,7 @@ def test_items_of_the_history_are_not_ranked():
     # Item 0 scores best, but the user has it: the held-out item 1 is first.
     given = held_out([[1, 0, 0]], [[1]])
 
-    found = evaluate(lambda _indexes, _strengths: np.array([9.0, 5.0, 1.0]), given)
+    found = evaluate(lambda _histories: np.array([[9.0, 5.0, 1.0]]), given)
 
     assert found == {"recall_at_20": 1.0, "ndcg_at_10": 1.0}
 
@@ -30,15 +30,18 @@ def test_figures_are_means_over_users():
     scores = np.arange(25, 0, -1).astype(np.float32)
     given = held_out(np.zeros((2, 25)), [[0], [21]])
 
-    assert evaluate(lambda _indexes, _strengths: scores, given) == {"recall_at_20": 0.5, "ndcg_at_10": 0.5}
+    assert evaluate(lambda _histories: np.stack([scores, scores]), given) == {
+        "recall_at_20": 0.5,
+        "ndcg_at_10": 0.5,
+    }
 
 
 def test_the_scorer_is_given_the_history_with_its_strengths():
     asked = []
 
-    def score(indexes, strengths):
-        asked.append((indexes.tolist(), strengths.tolist()))
-        return np.zeros(3)
+    def score(histories):
+        asked.extend((indexes.tolist(), strengths.tolist()) for indexes, strengths in histories)
+        return np.zeros((len(histories), 3))
 
     evaluate(score, held_out([[0, 2, 1]], [[0]]))
 
