@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
 import structlog
 from redis import Redis
+from redis.exceptions import RedisError
 from rq_scheduler import Scheduler
 
 from recsvc import queues
@@ -48,9 +50,23 @@ def periodic_jobs(config: Config) -> Sequence[PeriodicJob]:
     )
 
 
+class CalmScheduler(Scheduler):  # type: ignore[misc]
+    """rq-scheduler's scheduler, which can be told to stop while Redis is away: its marks there expire."""
+
+    def register_death(self) -> None:
+        """Tells Redis that this scheduler ends."""
+        with suppress(RedisError):
+            super().register_death()
+
+    def remove_lock(self) -> None:
+        """Lets other schedulers have their turn."""
+        with suppress(RedisError):
+            super().remove_lock()
+
+
 def make_scheduler(connection: Redis, config: Config) -> Scheduler:
     """The scheduler that `scheduler.py` runs."""
-    return Scheduler(connection=connection, interval=config.scheduler_interval)
+    return CalmScheduler(connection=connection, interval=config.scheduler_interval)
 
 
 def reconcile(scheduler: Scheduler, jobs: Sequence[PeriodicJob]) -> None:

@@ -58,7 +58,13 @@ def ping() -> None:
         QueueUnavailableError: It does not.
     """
     try:
-        _client().ping()
+        try:
+            _client().ping()
+        except RedisError:
+            if current_config().redis_url != EMBEDDED_REDIS:
+                raise
+            valkey.ensure_running(current_config().instance_dir)
+            _client().ping()
     except RedisError as error:
         raise QueueUnavailableError("Redis does not answer, so no training can be queued.") from error
 

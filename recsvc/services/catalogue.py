@@ -86,14 +86,17 @@ def patch_item(item_id: str, changes: Mapping[str, Any]) -> CatalogueItem:
         NotFoundError: There is no such item.
         InvalidInputError: A feature has the name that categories are kept under.
     """
-    present = get_item(item_id)
-    changed = replace(present, **changes)
-    labels = _labels(changed.features, changed.categories)
+    check_features(changes.get("features", {}))
+    columns = {name: value for name, value in changes.items() if name not in {"features", "categories"}}
     with write_transaction():
-        columns = {name: value for name, value in changes.items() if name not in {"features", "categories"}}
+        present = items.find(item_id)
+        if present is None:
+            raise NotFoundError("item", item_id)
+        # From here on another change of this item waits; what it has written so far is read below.
         items.change(present.item_key, columns)
         if {"features", "categories"} & changes.keys():
-            features.replace("item", {present.item_key: labels})
+            changed = replace(_as_catalogue_items([present])[0], **changes)
+            features.replace("item", {present.item_key: _labels(changed.features, changed.categories)})
     return get_item(item_id)
 
 
@@ -157,6 +160,7 @@ def put_users(contents: Iterable[tuple[str, Features]]) -> int:
     if labels:
         with write_transaction():
             keys = users.ensure(labels.keys())
+            users.hold(keys.values())
             features.replace("user", {keys[user_id]: of_user for user_id, of_user in labels.items()})
     return len(labels)
 

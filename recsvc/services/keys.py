@@ -12,7 +12,7 @@ import structlog
 from sqlalchemy.exc import SQLAlchemyError
 
 from recsvc.config import current_config
-from recsvc.errors import NotFoundError
+from recsvc.errors import InvalidInputError, NotFoundError
 from recsvc.extensions import db
 from recsvc.storage.database import is_unavailable, write_transaction
 from recsvc.storage.models import ApiKey, now
@@ -21,6 +21,7 @@ from recsvc.storage.queries import api_keys
 logger = structlog.get_logger(__name__)
 
 ROLES = ("admin", "service", "read")
+_LONGEST_NAME = 200  # leaves room for it in what records who asked
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,12 @@ def create(role: str, name: str) -> tuple[Credential, str]:
 
     Returns:
         Who it stands for, and the key itself, which cannot be shown again.
+
+    Raises:
+        InvalidInputError: The name is too long.
     """
+    if len(name) > _LONGEST_NAME:
+        raise InvalidInputError(f"A key's name takes at most {_LONGEST_NAME} characters.")
     key_id, secret = secrets.token_hex(6), secrets.token_urlsafe(32)
     with write_transaction():
         api_keys.insert(ApiKey(key_id=key_id, secret_hash=_hash(secret), role=role, name=name))

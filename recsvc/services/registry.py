@@ -14,7 +14,7 @@ from recsvc.config import current_config
 from recsvc.errors import ConflictError, DamagedVersionError, NotFoundError
 from recsvc.storage import artifacts
 from recsvc.storage.database import write_transaction
-from recsvc.storage.model_store import DirectoryStore, ModelStore
+from recsvc.storage.model_store import DirectoryStore, ModelStore, Pointer
 from recsvc.storage.models import ModelVersion
 from recsvc.storage.queries import model_versions
 
@@ -94,17 +94,17 @@ def everything() -> Sequence[ModelVersion]:
 
 
 def has_model() -> bool:
-    """Whether the model store has an active version."""
-    return model_store().pointer() is not None
+    """Whether the model store has an active version; a damaged pointer names none."""
+    return _pointer() is not None
 
 
 def reconcile() -> None:
     """Makes the database say what the store's pointer says.
 
     The pointer decides what is served. A process that dies right after replacing it leaves the database
-    behind by one step.
+    behind by one step. A damaged pointer says nothing; the next activation mends it.
     """
-    pointer = model_store().pointer()
+    pointer = _pointer()
     if pointer is None:
         return
     version = model_versions.find(pointer.version)
@@ -112,3 +112,11 @@ def reconcile() -> None:
         with write_transaction():
             model_versions.make_active(pointer.version)
         logger.warning("model_version_reconciled", version=pointer.version)
+
+
+def _pointer() -> Pointer | None:
+    try:
+        return model_store().pointer()
+    except DamagedVersionError as error:
+        logger.error("model_store_pointer_damaged", why=error.detail)
+        return None

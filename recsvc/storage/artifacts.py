@@ -19,6 +19,7 @@ MANIFEST = "manifest.json"
 FORMAT = 1
 
 Arrays = dict[str, NDArray[Any]]
+Stamp = frozenset[tuple[str, int, int, int]]
 
 
 def write_version(
@@ -44,7 +45,7 @@ def write_version(
     try:
         temporary.mkdir(parents=True)
         for name, array in arrays.items():
-            np.save(temporary / f"{name}.npy", np.ascontiguousarray(array), allow_pickle=False)
+            _save(temporary / f"{name}.npy", np.ascontiguousarray(array))
         for name, content in files.items():
             (temporary / name).write_bytes(content)
         complete = {"format": FORMAT, **manifest, "files": _describe_files(temporary)}
@@ -110,6 +111,15 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     return manifest
 
 
+def stamp(folder: Path) -> Stamp:
+    """Tells cheaply whether a folder's files are those of an earlier look; empty where there is no folder."""
+    try:
+        states = {path.name: path.stat() for path in folder.iterdir()}
+    except OSError:
+        return frozenset()
+    return frozenset((name, state.st_ino, state.st_size, state.st_mtime_ns) for name, state in states.items())
+
+
 def sync(path: Path) -> None:
     """Makes a file, or the names in a folder, survive a loss of power."""
     descriptor = os.open(path, os.O_RDONLY)
@@ -117,6 +127,13 @@ def sync(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def _save(path: Path, array: NDArray[Any]) -> None:
+    # Where the disk is full, np.save tells how many numbers it has written, but not why it wrote no more.
+    with path.open("wb") as file:
+        np.lib.format.write_array_header_1_0(file, np.lib.format.header_data_from_array_1_0(array))
+        file.write(array.reshape(-1).view(np.uint8).data)
 
 
 def _describe_files(folder: Path) -> dict[str, dict[str, Any]]:

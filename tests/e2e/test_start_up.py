@@ -1,0 +1,62 @@
+"""What web processes do when they start."""
+
+from __future__ import annotations
+
+import pytest
+
+pytestmark = pytest.mark.processes
+
+
+def test_four_web_processes_that_start_without_a_model_ask_for_one_training(system, eventually):
+    web = system.start_web()
+    system.fill()
+    assert web.terminate() == 0
+
+    web = system.start_web(workers=4, AUTO_TRAIN_ON_STARTUP="true")
+    eventually(system.runs, "a training to be asked for")
+    worker = system.start_worker()
+    run = eventually(system.runs, "the run")[0]
+    version = system.wait_for(run["run_id"], "succeeded")["model_version"]
+    system.wait_until_served(version)
+    assert web.terminate() == 0
+    web = system.start_web(workers=4, AUTO_TRAIN_ON_STARTUP="true")
+    eventually(lambda: len(web.events("model_version_served")) == 4, "all to serve the model")
+    eventually(system.queue_is_idle, "the worker to be free")
+
+    assert [entry["trigger"] for entry in system.runs()] == ["startup"]
+    assert worker.is_alive
+
+
+def test_web_processes_that_start_beside_a_free_worker_ask_for_one_training(system, eventually):
+    worker = system.start_worker()
+    worker.says("Listening on")
+
+    web = system.start_web(workers=4, AUTO_TRAIN_ON_STARTUP="true")
+    eventually(system.runs, "a training to be asked for")
+    eventually(lambda: web.open_files("recsvc.db") == 4, "all web processes to look at the database")
+    assert web.terminate() == 0
+    system.start_web()
+    eventually(system.queue_is_idle, "the worker to be free")
+
+    assert [(entry["trigger"], entry["status"]) for entry in system.runs()] == [("startup", "failed")]
+
+
+def test_a_web_that_shall_not_train_on_start_does_not(system, eventually):
+    web = system.start_web(workers=2)
+    system.fill()
+    web.terminate()
+    system.start_web(workers=2)
+
+    assert system.recommend()["strategy"] == "popular"
+    assert system.runs() == []
+
+
+def test_a_web_that_shall_train_on_start_serves_although_redis_is_away(make_system):
+    system = make_system(AUTO_TRAIN_ON_STARTUP="true")
+    system.migrate()
+
+    web = system.start_web(workers=2)
+
+    assert system.recommend()["strategy"] == "popular"
+    assert web.events("startup_training_not_requested")
+    assert system.runs() == []
