@@ -110,7 +110,7 @@ def _own_instance() -> Iterator[Config]:
 
 def _timed(command: list[str]) -> float:
     began = time.perf_counter()
-    subprocess.run(command, check=True)
+    subprocess.run(command, check=True, stdout=sys.stderr)
     return time.perf_counter() - began
 
 

@@ -1,4 +1,4 @@
-"""The worker's and the scheduler's main loops: they outlast a Redis that is away."""
+"""The worker's and the scheduler's main loops: they outlast a Redis or a database that is away."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ import structlog
 from redis.exceptions import RedisError
 from rq import Worker
 from rq.logutils import setup_loghandlers
+from sqlalchemy.exc import SQLAlchemyError
 
 from jobs.context import application
 from jobs.schedule import make_scheduler, periodic_jobs, reconcile
@@ -21,6 +22,7 @@ from recsvc.config import current_config
 from recsvc.errors import QueueUnavailableError
 from recsvc.extensions import db
 from recsvc.services import training
+from recsvc.storage.database import is_unavailable
 
 logger = structlog.get_logger(__name__)
 
@@ -50,7 +52,7 @@ def run_worker() -> None:
     # from whoever has work to do. OpenMP reads this when LightFM is imported, in the work horse.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     with application().app_context():
-        _outlast_redis(_work)
+        _outlast_outages(_work)
 
 
 def run_scheduler() -> None:
@@ -59,7 +61,7 @@ def run_scheduler() -> None:
     os.environ["TZ"] = "UTC"
     time.tzset()
     with application().app_context():
-        _outlast_redis(_schedule)
+        _outlast_outages(_schedule)
 
 
 def _work() -> None:
@@ -95,15 +97,17 @@ def _schedule() -> None:
     scheduler.run()
 
 
-def _outlast_redis(main: Callable[[], None]) -> None:
+def _outlast_outages(main: Callable[[], None]) -> None:
     while True:
         # Until RQ's own handlers are in place, and after they have been left behind by an error.
         signal.signal(signal.SIGTERM, _leave)
         try:
             main()
-        except (RedisError, QueueUnavailableError) as error:
+        except (RedisError, QueueUnavailableError, SQLAlchemyError) as error:
+            if isinstance(error, SQLAlchemyError) and not is_unavailable(error):
+                raise
             signal.signal(signal.SIGTERM, _leave)
-            logger.warning("redis_unavailable", error=str(error))
+            logger.warning("waiting_for_redis_or_database", error=str(error))
             time.sleep(_RETRY_EVERY)
         else:
             return

@@ -45,7 +45,9 @@ def test_writing_and_reading_go_on_without_redis_and_training_when_it_is_back(sy
     assert {state for name, state in ready.json()["checks"].items() if name != "redis"} == {"ok"}
     assert len(system.runs()) == 1
 
-    eventually(lambda: processes[2].events("redis_unavailable"), "the scheduler to have missed Redis")
+    eventually(
+        lambda: processes[2].events("waiting_for_redis_or_database"), "the scheduler to have missed Redis"
+    )
     eventually(lambda: "could not connect to Redis" in processes[1].log, "the worker to have missed Redis")
     system.start_redis()
     system.train()
@@ -70,7 +72,7 @@ def test_a_redis_lost_amid_a_training_costs_neither_the_run_nor_the_worker(syste
     horse = system.hold(worker, run_id)
 
     system.kill_redis()
-    worker.says("redis_unavailable")  # when it next tells Redis that its job lives
+    worker.says("waiting_for_redis_or_database")  # when it next tells Redis that its job lives
     system.start_redis()
     os.kill(horse, signal.SIGCONT)
 
@@ -153,8 +155,8 @@ def test_processes_started_before_redis_wait_for_it(make_system):
     system.migrate()
     web, worker, scheduler = system.start_web(), system.start_worker(), system.start_scheduler()
     system.fill()
-    worker.says("redis_unavailable")
-    scheduler.says("redis_unavailable")
+    worker.says("waiting_for_redis_or_database")
+    scheduler.says("waiting_for_redis_or_database")
 
     system.start_redis()
 

@@ -60,3 +60,17 @@ def test_a_web_that_shall_train_on_start_serves_although_redis_is_away(make_syst
     assert system.recommend()["strategy"] == "popular"
     assert web.events("startup_training_not_requested")
     assert system.runs() == []
+
+
+def test_a_worker_that_starts_before_the_database_is_migrated_waits_for_it(make_system):
+    system = make_system()
+    system.start_redis()
+    worker = system.start_worker()
+    worker.says("waiting_for_redis_or_database")
+
+    system.migrate()
+    system.start_web()
+    system.fill()
+
+    system.train()
+    assert worker.is_alive

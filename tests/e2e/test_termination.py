@@ -24,7 +24,7 @@ def test_a_worker_and_a_scheduler_end_well_while_redis_is_away(system, eventuall
     scheduler.says("Registering birth")
     system.kill_redis()
     worker.says("could not connect to Redis")
-    scheduler.says("redis_unavailable")
+    scheduler.says("waiting_for_redis_or_database")
 
     assert [process.terminate(within=25) for process in (worker, scheduler)] == [0, 0]
 
@@ -33,7 +33,7 @@ def test_a_worker_and_a_scheduler_that_never_found_redis_end_well(make_system):
     system = make_system()
     system.migrate()
     worker, scheduler = system.start_worker(), system.start_scheduler()
-    worker.says("redis_unavailable")
-    scheduler.says("redis_unavailable")
+    worker.says("waiting_for_redis_or_database")
+    scheduler.says("waiting_for_redis_or_database")
 
     assert [process.terminate(within=25) for process in (worker, scheduler)] == [0, 0]
