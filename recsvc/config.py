@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import urlsplit
 
 from crontab import CronTab
 from dotenv import dotenv_values
 from flask import current_app
+from sqlalchemy import make_url
+from sqlalchemy.exc import ArgumentError
 
 DEFAULT_EVENT_WEIGHTS = {
     "view": 1.0,
@@ -83,7 +86,9 @@ def _one_of(*choices: str) -> SettingType:
 def _cron(text: str) -> str:
     if len(text.split()) != 5:
         raise ValueError(text)
-    CronTab(text)
+    # A date that never comes, such as 30 February, would end the scheduler instead of this line.
+    if CronTab(text).next(default_utc=True) is None:
+        raise ValueError(text)
     return text
 
 
@@ -98,12 +103,18 @@ def _database_url(text: str) -> str:
         raise ValueError(text)
     if scheme == "sqlite" and rest.lstrip("/") in {"", ":memory:"}:
         raise ValueError(text)
+    try:
+        make_url(f"{scheme}://{rest}")
+    except ArgumentError as error:
+        raise ValueError(text) from error
     return f"{scheme}://{rest}"
 
 
 def _redis_url(text: str) -> str:
-    if text != EMBEDDED_REDIS and urlsplit(text).scheme not in {"redis", "rediss", "unix"}:
+    parts = urlsplit(text)
+    if text != EMBEDDED_REDIS and parts.scheme not in {"redis", "rediss", "unix"}:
         raise ValueError(text)
+    _ = parts.port  # raises ValueError where it is no number
     return text
 
 
@@ -161,7 +172,10 @@ class Config:
         Path("instance"), PATH, "Folder of the SQLite database, the embedded Valkey and the model versions."
     )
     database_url: str = _setting(
-        "", DATABASE_URL, "Where users, items and interactions are kept. Default: SQLite in INSTANCE_DIR."
+        "",
+        DATABASE_URL,
+        "Where users, items and interactions are kept. Default: SQLite in INSTANCE_DIR.",
+        secret=True,
     )
     database_timeout: float = _setting(
         5.0, _decimal(0.1, 60), "Seconds to wait for a connection or a lock before a request gets 503."
@@ -204,8 +218,14 @@ class Config:
     unknown_items: str = _setting(
         "create", _one_of("create", "reject"), "What happens to an interaction with an item never heard of."
     )
-    model_components: int = _setting(128, _integer(1, 1024), "Length of an embedding.")
-    model_epochs: int = _setting(30, _integer(1, 1000), "Passes over the interactions in a fit.")
+    model_components: int = _setting(
+        128, _integer(1, 1024), "Length of an embedding at the most; small data gets a shorter one."
+    )
+    model_epochs: int = _setting(
+        60,
+        _integer(1, 1000),
+        "Passes over the interactions at the most; a training finds out how many are best.",
+    )
     model_learning_rate: float = _setting(0.05, _decimal(1e-6, 10), "LightFM's initial learning rate.")
     model_alpha: float = _setting(5e-5, _decimal(0, 1), "LightFM's L2 penalty on users and items.")
     model_max_sampled: int = _setting(
@@ -230,6 +250,11 @@ class Config:
         object.__setattr__(self, "instance_dir", Path(self.instance_dir).resolve())
         if not self.database_url:
             object.__setattr__(self, "database_url", f"sqlite:///{self.instance_dir / 'recsvc.db'}")
+        url = make_url(self.database_url)
+        if url.get_backend_name() == "sqlite" and url.database and not url.database.startswith("file:"):
+            # Whoever opens it must open the same file, wherever each was started.
+            absolute = url.set(database=str(self.instance_dir / url.database))
+            object.__setattr__(self, "database_url", absolute.render_as_string(hide_password=False))
         unknown = self.seen_events - set(self.event_weights) - set(DEFAULT_EVENT_WEIGHTS)
         if unknown:
             raise InvalidSettingError(
@@ -294,17 +319,15 @@ class Config:
 
     def _shown(self, name: str, takes: SettingType, *, secret: bool) -> str:
         text = takes.show(getattr(self, name))
-        if "://" in text:
+        if takes in {DATABASE_URL, REDIS_URL}:
             return _without_password(text)
         return "••••••••" if secret and text not in {"", EMBEDDED_REDIS} else text
 
 
 def _without_password(url: str) -> str:
-    parts = urlsplit(url)
-    if parts.password is None:
-        return url
-    host = parts.netloc.rpartition("@")[2]
-    return urlunsplit(parts._replace(netloc=f"{parts.username or ''}:••••••••@{host}"))
+    # No parser: a password with # or [ in it, which the drivers take, would mislead one.
+    masked = re.sub(r"(?<=://)([^:@/]*):.*@", r"\1:••••••••@", url)
+    return re.sub(r"(?i)([?&][^=&]*pass[^=&]*=)[^&]*", r"\1••••••••", masked)
 
 
 def current_config() -> Config:

@@ -20,7 +20,7 @@ from recsvc.api import (
 from recsvc.api.auth import SECURITY_SCHEME, public
 from recsvc.api.paths import EncodedSlashes, ShopId
 from recsvc.api.problems import ProblemApi, register
-from recsvc.config import Config
+from recsvc.config import Config, InvalidSettingError
 from recsvc.extensions import db, migrate
 from recsvc.logs import configure_logging
 from recsvc.services.serving import Serving
@@ -45,7 +45,12 @@ def create_app(config: Config | None = None) -> Flask:
     """
     config = config or Config.from_environment()
     configure_logging(config.log_level, config.log_format)
-    config.instance_dir.mkdir(parents=True, exist_ok=True)
+    try:
+        config.instance_dir.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InvalidSettingError(
+            f"INSTANCE_DIR got {str(config.instance_dir)!r}; it takes a folder's path ({error.strerror})"
+        ) from error
     app = Flask(__name__, instance_path=str(config.instance_dir), static_folder=None)
     app.config.update(
         SQLALCHEMY_DATABASE_URI=config.database_url,

@@ -1,4 +1,4 @@
-"""Fixtures: real databases and a real Redis protocol, each made once in a test process and emptied between tests."""
+"""Fixtures: real databases and a real Redis protocol, made once in a test process, emptied between tests."""
 
 from __future__ import annotations
 
@@ -70,6 +70,9 @@ def postgres(scratch: Path) -> Iterator[str]:
     try:
         url = server.get_uri()
         with psycopg.connect(url, autocommit=True) as connection:
+            for setting in ("fsync", "full_page_writes", "synchronous_commit"):
+                connection.execute(f"ALTER SYSTEM SET {setting} = off")  # nothing here outlives the tests
+            connection.execute("SELECT pg_reload_conf()")
             connection.execute("CREATE DATABASE template")
         _migrate(_database(url, "template"), scratch)
         yield url
@@ -113,7 +116,7 @@ MakeApp = Callable[..., Flask]
 
 @pytest.fixture
 def make_app(tmp_path: Path, redis: Redis, redis_url: str) -> Iterator[MakeApp]:
-    """Makes applications whose engines are closed in the end; models are small, so that a fit takes no time."""
+    """Makes applications whose engines are closed in the end; models are small, so that fits are quick."""
     made: list[Flask] = []
 
     def make(url: str, **settings: Any) -> Flask:

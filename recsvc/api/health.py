@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from flask_smorest import Blueprint
-
 from recsvc.api import schemas
 from recsvc.api.auth import public
+from recsvc.api.blueprints import Blueprint
 from recsvc.services import readiness
 
 blueprint = Blueprint("health", __name__, description="Whether the process lives, and can serve.")

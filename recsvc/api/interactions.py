@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from flask_smorest import Blueprint
-
 from recsvc.api import schemas
 from recsvc.api.auth import allow
 from recsvc.api.batches import check_each, in_order
+from recsvc.api.blueprints import Blueprint
 from recsvc.services import ingestion
 from recsvc.services.ingestion import NewInteraction
 
@@ -61,7 +60,9 @@ def record_interactions(body: dict[str, Any]) -> dict[str, Any]:
 def list_interactions(query: dict[str, Any], user_id: str) -> dict[str, Any]:
     """List a user's interactions, newest first."""
     before = tuple(query["cursor"]) if query["cursor"] else None
-    rows = ingestion.history_page(user_id, before=before, limit=query["limit"], event=query["event"])
+    rows = ingestion.history_page(
+        schemas.checked_id(user_id), before=before, limit=query["limit"], event=query["event"]
+    )
     last = rows[-1][0] if len(rows) == query["limit"] else None
     return {
         "interactions": [

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from flask_smorest import Blueprint
-
 from recsvc.api import schemas
 from recsvc.api.auth import allow
 from recsvc.api.batches import check_each, in_order
+from recsvc.api.blueprints import Blueprint
 from recsvc.errors import InvalidInputError
 from recsvc.services import catalogue
 from recsvc.services.catalogue import ItemContent
@@ -33,7 +32,7 @@ def put_item(body: dict[str, Any], item_id: str) -> tuple[Any, int]:
 @blueprint.response(200, schemas.ItemShown)
 def patch_item(body: dict[str, Any], item_id: str) -> Any:
     """Change some fields of an item."""
-    return catalogue.patch_item(item_id, body)
+    return catalogue.patch_item(schemas.checked_id(item_id), body)
 
 
 @blueprint.route("/items/<shop_id:item_id>")
@@ -41,7 +40,7 @@ def patch_item(body: dict[str, Any], item_id: str) -> Any:
 @blueprint.response(200, schemas.ItemShown)
 def get_item(item_id: str) -> Any:
     """Show an item."""
-    return catalogue.get_item(item_id)
+    return catalogue.get_item(schemas.checked_id(item_id))
 
 
 @blueprint.route("/items/<shop_id:item_id>", methods=["DELETE"])
@@ -52,7 +51,7 @@ def delete_item(item_id: str) -> None:
 
     It is recommended no more. Its interactions stay, and still teach. A later PUT brings it back.
     """
-    catalogue.delete_item(item_id)
+    catalogue.delete_item(schemas.checked_id(item_id))
 
 
 @blueprint.route("/items")

@@ -22,6 +22,8 @@ logger = structlog.get_logger(__name__)
 
 CONTENT_TYPE = "application/problem+json"
 
+_UNEXPECTED = "Something went wrong here. It has been logged under the request_id."
+
 _STATUS = {
     errors.InvalidInputError: HTTPStatus.UNPROCESSABLE_ENTITY,
     errors.NotFoundError: HTTPStatus.NOT_FOUND,
@@ -73,7 +75,7 @@ class ProblemApi(Api):
         if status == 400 and messages:
             detail = "The body is not valid JSON."
         if status == 500:
-            detail = "Something went wrong here. It has been logged under the request_id."
+            detail = _UNEXPECTED
         response = problem(status, detail, errors=_flatten(messages))
         for name, value in error.get_headers():
             if name.lower() not in {"content-type", "content-length"}:
@@ -105,7 +107,7 @@ def register(app: Flask) -> None:
         status = next((status for kind, status in _STATUS.items() if isinstance(error, kind)), None)
         if status is None:
             logger.error("unexpected_error", exc_info=error)
-            status = HTTPStatus.INTERNAL_SERVER_ERROR
+            return problem(500, _UNEXPECTED)
         retry_after = error.retry_after if isinstance(error, errors.UnavailableError) else None
         return problem(
             status, error.detail, code=error.code, errors=dict(error.errors), retry_after=retry_after
@@ -119,7 +121,7 @@ def register(app: Flask) -> None:
             away = errors.DatabaseUnavailableError("The database does not answer, or is locked. Try again.")
             return answer_domain_error(away)
         logger.error("unexpected_error", exc_info=error)
-        return problem(500, "Something went wrong here. It has been logged under the request_id.")
+        return problem(500, _UNEXPECTED)
 
 
 def problem(

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from flask import url_for
-from flask_smorest import Blueprint
 
 from recsvc.api import schemas
 from recsvc.api.auth import allow, caller
+from recsvc.api.blueprints import Blueprint
 from recsvc.services import recommending, training
 from recsvc.services.recommending import Filters
 
@@ -54,7 +54,7 @@ def list_popular(query: dict[str, Any]) -> Any:
 @blueprint.response(200, schemas.RecommendationsSchema)
 def list_similar(query: dict[str, Any], item_id: str) -> Any:
     """List items like an item."""
-    return recommending.similar_to(item_id, Filters(**query))
+    return recommending.similar_to(schemas.checked_id(item_id), Filters(**query))
 
 
 @blueprint.route("/recommendations/train", methods=["POST"])

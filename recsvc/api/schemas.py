@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import base64
 import json
+import re
+import unicodedata
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
@@ -44,19 +46,54 @@ def checked_id(text: str) -> str:
     return text
 
 
+def _without_control_characters(text: str) -> None:
+    # Spaces of other widths and joiners, which Python does not call printable, belong to many languages.
+    if any(unicodedata.category(character) in {"Cc", "Cs"} for character in text):
+        raise ValidationError("Control characters are not allowed.")
+
+
+def _storable(value: Any) -> None:
+    # What PostgreSQL's jsonb refuses, or what no JSON parser but Python's reads back.
+    try:
+        text = json.dumps(value, allow_nan=False)
+    except ValueError:
+        raise ValidationError("NaN and infinite numbers are not allowed.") from None
+    if re.search(r"(?<!\\)(\\\\)*\\u0000", text):
+        raise ValidationError("The character U+0000 is not allowed.")
+
+
+def _in_utc(moment: datetime) -> None:
+    try:
+        moment.astimezone(UTC)
+    except OverflowError:
+        raise ValidationError("Not a time between the years 1 and 9999 in UTC.") from None
+
+
 def _text(longest: int, shortest: int = 1, **options: Any) -> fields.String:
     metadata = {"example": options.pop("example")} if "example" in options else {}
     return fields.String(
-        validate=[validate.Length(shortest, longest), _printable], metadata=metadata, **options
+        validate=[validate.Length(shortest, longest), _without_control_characters],
+        metadata=metadata,
+        **options,
     )
 
 
 def _time(**options: Any) -> fields.AwareDateTime:
-    return fields.AwareDateTime(format="iso", metadata={"example": EXAMPLE_TIME}, **options)
+    return fields.AwareDateTime(format="iso", validate=_in_utc, metadata={"example": EXAMPLE_TIME}, **options)
 
 
 def _database_key(part: Any) -> int:
     if type(part) is not int or not 0 <= part < 2**63:
+        raise ValueError(part)
+    return part
+
+
+class RowKey(int):
+    """A key of an item or a user, which the database keeps in four bytes."""
+
+
+def _row_key(part: Any) -> int:
+    if type(part) is not int or not 0 <= part < 2**31:
         raise ValueError(part)
     return part
 
@@ -71,7 +108,21 @@ def _moment(part: Any) -> datetime:
     return datetime.fromisoformat(part).astimezone(UTC)
 
 
-_CURSOR_PARTS: dict[type, Callable[[Any], Any]] = {int: _database_key, str: _run_id, datetime: _moment}
+_CURSOR_PARTS: dict[type, Callable[[Any], Any]] = {
+    int: _database_key,
+    RowKey: _row_key,
+    str: _run_id,
+    datetime: _moment,
+}
+
+
+class WholeNumber(fields.Integer):
+    """An integer; 2.5 is refused rather than cut."""
+
+    def _validated(self, value: Any) -> int:
+        if isinstance(value, float) and not value.is_integer():
+            raise self.make_error("invalid", input=value)
+        return super()._validated(value)
 
 
 class Cursor(fields.Field[list[Any]]):
@@ -101,7 +152,7 @@ def cursor_of(*values: Any) -> str:
 class PageQuery(Schema):
     """Which part of a list."""
 
-    limit = fields.Integer(load_default=50, validate=validate.Range(1, MAX_PAGE))
+    limit = WholeNumber(load_default=50, validate=validate.Range(1, MAX_PAGE))
 
 
 # Interactions
@@ -137,7 +188,7 @@ class InteractionBatch(Schema):
     """Up to 1,000 interactions; each is checked by itself."""
 
     interactions = fields.List(
-        fields.Raw(),
+        fields.Raw(allow_none=True),  # null is a bad entry, not a bad batch
         required=True,
         validate=validate.Length(1, MAX_BATCH),
         metadata={
@@ -218,7 +269,9 @@ class ItemContentSchema(Schema):
     group = _text(255, allow_none=True, example="dom-casmurro")
     published_at = _time(allow_none=True)
     attributes = fields.Dict(
-        keys=_text(64), metadata={"description": "Kept for you.", "example": {"pages": 256}}
+        keys=_text(64),
+        validate=_storable,
+        metadata={"description": "Kept for you.", "example": {"pages": 256}},
     )
 
 
@@ -236,7 +289,7 @@ class ItemQuery(PageQuery):
     q = _text(255, load_default=None, example="casmurro")
     category = _text(255, load_default=None)
     hidden = fields.Boolean(load_default=None)
-    cursor = Cursor(int, load_default=None)
+    cursor = Cursor(RowKey, load_default=None)
 
 
 class ItemPage(Schema):
@@ -256,7 +309,7 @@ class ItemBatch(Schema):
     """Up to 1,000 items; each is checked by itself."""
 
     items = fields.List(
-        fields.Raw(),
+        fields.Raw(allow_none=True),  # null is a bad entry, not a bad batch
         required=True,
         validate=validate.Length(1, MAX_BATCH),
         metadata={
@@ -289,7 +342,7 @@ class UserShown(UserContentSchema):
 class UserQuery(PageQuery):
     """Which users."""
 
-    cursor = Cursor(int, load_default=None)
+    cursor = Cursor(RowKey, load_default=None)
 
 
 class UserPage(Schema):
@@ -309,7 +362,7 @@ class UserBatch(Schema):
     """Up to 1,000 users; each is checked by itself."""
 
     users = fields.List(
-        fields.Raw(),
+        fields.Raw(allow_none=True),  # null is a bad entry, not a bad batch
         required=True,
         validate=validate.Length(1, MAX_BATCH),
         metadata={
@@ -336,7 +389,7 @@ class ErasureReceiptSchema(Schema):
 class ListQuery(Schema):
     """How long a list, of what."""
 
-    k = fields.Integer(load_default=10, validate=validate.Range(1, MAX_K), metadata={"example": 10})
+    k = WholeNumber(load_default=10, validate=validate.Range(1, MAX_K), metadata={"example": 10})
     category = _text(255, load_default=None)
 
 

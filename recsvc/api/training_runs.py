@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from flask_smorest import Blueprint
-
 from recsvc.api import schemas
 from recsvc.api.auth import allow
+from recsvc.api.blueprints import Blueprint
 from recsvc.services import training
 
 blueprint = Blueprint("training_runs", __name__, description="What became of each training.")
@@ -33,7 +32,7 @@ def list_training_runs(query: dict[str, Any]) -> dict[str, Any]:
 @blueprint.response(200, schemas.TrainingRunSchema)
 def get_training_run(run_id: str) -> Any:
     """Show a training run, its progress among the rest."""
-    return training.get(run_id)
+    return training.get(schemas.checked_id(run_id))
 
 
 @blueprint.route("/training-runs/<string:run_id>/cancel", methods=["POST"])
@@ -41,4 +40,4 @@ def get_training_run(run_id: str) -> Any:
 @blueprint.response(200, schemas.TrainingRunSchema)
 def cancel_training_run(run_id: str) -> Any:
     """End a run before it is done; the active version stays."""
-    return training.cancel(run_id)
+    return training.cancel(schemas.checked_id(run_id))

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from flask_smorest import Blueprint
-
 from recsvc.api import schemas
 from recsvc.api.auth import allow
 from recsvc.api.batches import check_each
+from recsvc.api.blueprints import Blueprint
 from recsvc.services import catalogue, privacy
 
 blueprint = Blueprint("users", __name__, description="Users, by the shop's own ids.")
@@ -31,7 +30,7 @@ def put_user(body: dict[str, Any], user_id: str) -> tuple[Any, int]:
 @blueprint.response(200, schemas.UserShown)
 def patch_user(body: dict[str, Any], user_id: str) -> Any:
     """Change what is said of a user."""
-    return catalogue.patch_user(user_id, body)
+    return catalogue.patch_user(schemas.checked_id(user_id), body)
 
 
 @blueprint.route("/users/<shop_id:user_id>")
@@ -39,7 +38,7 @@ def patch_user(body: dict[str, Any], user_id: str) -> Any:
 @blueprint.response(200, schemas.UserShown)
 def get_user(user_id: str) -> Any:
     """Show a user."""
-    return catalogue.get_user(user_id)
+    return catalogue.get_user(schemas.checked_id(user_id))
 
 
 @blueprint.route("/users/<shop_id:user_id>", methods=["DELETE"])
@@ -50,7 +49,7 @@ def erase_user(user_id: str) -> Any:
 
     The receipt names the model versions that were trained with their interactions.
     """
-    return privacy.erase_user(user_id)
+    return privacy.erase_user(schemas.checked_id(user_id))
 
 
 @blueprint.route("/users")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 from flask.cli import with_appcontext
 
-from recsvc.errors import NotFoundError
+from recsvc.errors import InvalidInputError, NotFoundError
 from recsvc.services import keys as service
 from recsvc.services.keys import ROLES
 
@@ -21,7 +21,10 @@ def keys() -> None:
 @with_appcontext
 def create_key(role: str, name: str) -> None:
     """Make a key. It is printed once and kept only as a hash."""
-    _, key = service.create(role, name or role)
+    try:
+        _, key = service.create(role, name or role)
+    except InvalidInputError as error:
+        raise click.ClickException(error.detail) from error
     click.echo(key)
 
 

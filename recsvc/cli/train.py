@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.progress import Progress
 
 from recsvc.errors import RecsvcError
+from recsvc.extensions import db
 from recsvc.services import training
 from recsvc.storage.models import UNDER_WAY, TrainingRun
 
@@ -42,6 +43,8 @@ def _follow(run_id: str) -> TrainingRun:
     with Progress(console=Console(stderr=True)) as bar:
         task = bar.add_task("queued", total=1.0)
         while True:
+            # SQLite would show what it was when this transaction began, for ever.
+            db.session.rollback()
             run = training.get(run_id)
             bar.update(task, description=run.stage or run.status, completed=run.progress)
             if run.status not in UNDER_WAY:

@@ -21,12 +21,14 @@ class InteractionColumns:
         item_keys: int32, shape (n,).
         event_codes: int16, shape (n,).
         values: float32, shape (n,); read for ratings only.
+        occurred_at: int64, shape (n,): microseconds since 1970.
     """
 
     user_keys: NDArray[np.int32]
     item_keys: NDArray[np.int32]
     event_codes: NDArray[np.int16]
     values: NDArray[np.float32]
+    occurred_at: NDArray[np.int64]
 
     def __len__(self) -> int:
         return len(self.user_keys)
@@ -61,7 +63,9 @@ class EventScale:
         Returns:
             float32, shape (n,); negative where the event counts against the item.
         """
-        weights: NDArray[np.float32] = self.weights[event_codes]
+        # A code newer than this table is that of an event which another process's settings brought.
+        known = event_codes < len(self.weights)
+        weights = np.where(known, self.weights[event_codes * known], np.float32(0))
         if self.rating_code >= 0:
             rated = event_codes == self.rating_code
             liking = (values[rated] - self.neutral) / (self.best - self.neutral)

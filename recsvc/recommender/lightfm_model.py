@@ -8,7 +8,7 @@ alone. A multi-threaded LightFM call hangs a process that forks afterwards, so o
 from __future__ import annotations
 
 import pickle
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -55,7 +55,7 @@ class LearnedFactors:
         item_feature_biases: float32, shape (item features,).
         user_feature_embeddings: float32, shape (user features, components).
         mean_user: float32, shape (components,): mean of the users' identities.
-        estimator: The pickled LightFM estimator.
+        estimator: The pickled LightFM estimator; empty where it was not asked for.
     """
 
     item_embeddings: NDArray[np.float32]
@@ -89,6 +89,25 @@ def fit(
     Raises:
         ValueError: The fit diverged: an embedding is not finite.
     """
+    epochs = enumerate(fit_by_epoch(strengths, item_features, user_features, parameters), start=1)
+    for epoch, fitting in epochs:
+        on_epoch(epoch)
+        if epoch == parameters.epochs:
+            return fitting.factors(with_estimator=True)
+    raise ValueError("a fit needs at least one epoch")
+
+
+def fit_by_epoch(
+    strengths: sparse.csr_array[Any],
+    item_features: FeatureMatrix,
+    user_features: FeatureMatrix,
+    parameters: LightFMParameters,
+) -> Iterator[Fitting]:
+    """Fits as `fit` does, and stops after each epoch for whoever wants to look.
+
+    Yields:
+        The fit, after each epoch; always the same object.
+    """
     from lightfm import LightFM
 
     positives = _with_int32_indexes(strengths).tocoo()
@@ -108,7 +127,8 @@ def fit(
     )
     item_rows = _with_int32_indexes(item_features.with_identity())
     user_rows = _with_int32_indexes(user_features.with_identity())
-    for epoch in range(1, parameters.epochs + 1):
+    fitting = Fitting(model, strengths, item_features, user_features)
+    for _ in range(parameters.epochs):
         model.fit_partial(
             positives,
             user_features=user_rows,
@@ -117,37 +137,56 @@ def fit(
             epochs=1,
             num_threads=parameters.threads,
         )
-        on_epoch(epoch)
-    return _take_out(model, strengths, item_features, user_features)
+        yield fitting
+
+
+@dataclass(frozen=True)
+class Fitting:
+    """A fit that may still go on.
+
+    Attributes:
+        model: LightFM's estimator.
+        strengths: What it is fitted to.
+        item_features: Rows of the items.
+        user_features: Rows of the users.
+    """
+
+    model: Any
+    strengths: sparse.csr_array[Any]
+    item_features: FeatureMatrix
+    user_features: FeatureMatrix
+
+    def factors(self, *, with_estimator: bool = False) -> LearnedFactors:
+        """Takes out what has been learned so far.
+
+        Args:
+            with_estimator: Whether to pickle the estimator too, which takes a while.
+
+        Raises:
+            ValueError: The fit diverged: an embedding is not finite.
+        """
+        items, users = self.item_features.rows.shape[0], self.user_features.rows.shape[0]
+        likes = np.bincount(self.strengths.indices, minlength=items)
+        is_warm = likes > 0
+        identities, of_features = np.split(self.model.item_embeddings, [items])
+        biases, biases_of_features = np.split(self.model.item_biases, [items])
+        usual_bias = np.average(biases, weights=likes)
+        item_biases = np.where(is_warm, biases, usual_bias) + self.item_features.rows @ biases_of_features
+        item_embeddings = identities * is_warm[:, None] + self.item_features.rows @ of_features
+        if not (np.isfinite(item_embeddings).all() and np.isfinite(item_biases).all()):
+            raise ValueError("the fit diverged: embeddings are not finite; try a smaller learning rate")
+        return LearnedFactors(
+            item_embeddings=item_embeddings.astype(np.float32),
+            item_biases=item_biases.astype(np.float32),
+            item_feature_embeddings=of_features,
+            item_feature_biases=biases_of_features,
+            user_feature_embeddings=self.model.user_embeddings[users:],
+            mean_user=self.model.user_embeddings[:users].mean(axis=0),
+            estimator=pickle.dumps(self.model, pickle.HIGHEST_PROTOCOL) if with_estimator else b"",
+        )
 
 
 def _with_int32_indexes(rows: sparse.csr_array[Any]) -> Any:
     # LightFM's C code takes no other integers, and SciPy's older matrix class.
     indexes, pointers = rows.indices.astype(np.int32), rows.indptr.astype(np.int32)
     return sparse.csr_matrix((rows.data, indexes, pointers), shape=rows.shape)
-
-
-def _take_out(
-    model: Any, strengths: sparse.csr_array[Any], item_features: FeatureMatrix, user_features: FeatureMatrix
-) -> LearnedFactors:
-    items = item_features.rows.shape[0]
-    users = user_features.rows.shape[0]
-    likes = np.bincount(strengths.indices, minlength=items)
-    is_warm = likes > 0
-    identities, of_features = model.item_embeddings[:items], model.item_embeddings[items:]
-    biases, biases_of_features = model.item_biases[:items], model.item_biases[items:]
-    usual_bias = np.average(biases, weights=likes)
-    learned = LearnedFactors(
-        item_embeddings=identities * is_warm[:, None] + item_features.rows @ of_features,
-        item_biases=(np.where(is_warm, biases, usual_bias) + item_features.rows @ biases_of_features).astype(
-            np.float32
-        ),
-        item_feature_embeddings=of_features,
-        item_feature_biases=biases_of_features,
-        user_feature_embeddings=model.user_embeddings[users:],
-        mean_user=model.user_embeddings[:users].mean(axis=0),
-        estimator=pickle.dumps(model, protocol=pickle.HIGHEST_PROTOCOL),
-    )
-    if not (np.isfinite(learned.item_embeddings).all() and np.isfinite(learned.item_biases).all()):
-        raise ValueError("the fit diverged: embeddings are not finite; try a smaller learning rate")
-    return learned

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
 from typing import Any
+from urllib.parse import quote
 
 import numpy as np
 import structlog
@@ -129,7 +130,7 @@ def _adbc_connection(database_url: str) -> Any:
     if url.get_backend_name() == "sqlite":
         import adbc_driver_sqlite.dbapi
 
-        return adbc_driver_sqlite.dbapi.connect(f"file:{url.database}?mode=ro")
+        return adbc_driver_sqlite.dbapi.connect(f"file:{quote(str(url.database))}?mode=ro")
     import adbc_driver_postgresql.dbapi
 
     uri = url.set(drivername="postgresql").render_as_string(hide_password=False)

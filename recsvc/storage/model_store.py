@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
+import uuid
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -86,7 +86,7 @@ class DirectoryStore:
         if before is not None and before.version == version:
             return
         content = {"version": version, "previous": before.version if before else None}
-        temporary = self.root / f".{POINTER}.{os.getpid()}.tmp"
+        temporary = self.root / f".{POINTER}.{uuid.uuid4().hex}.tmp"
         try:
             temporary.write_text(json.dumps(content), encoding="utf-8")
             sync(temporary)

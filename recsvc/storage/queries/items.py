@@ -14,8 +14,9 @@ from recsvc.storage.queries.features import CATEGORY
 
 
 def find(item_id: str) -> Item | None:
-    """The item of that id, if there is one that is not deleted."""
-    return db.session.scalar(select(Item).where(Item.item_id == item_id, Item.deleted_at.is_(None)))
+    """The item of that id as the database has it now, if there is one that is not deleted."""
+    statement = select(Item).where(Item.item_id == item_id, Item.deleted_at.is_(None))
+    return db.session.scalar(statement.execution_options(populate_existing=True))
 
 
 def keys_of(item_ids: Collection[str]) -> dict[str, int]:
@@ -63,7 +64,11 @@ def upsert(rows: Sequence[dict[str, Any]]) -> dict[str, int]:
     }
     db.session.execute(
         insert.on_conflict_do_update(index_elements=["item_id"], set_=replaced),
-        [{**row, "created_at": moment, "updated_at": moment, "deleted_at": None} for row in rows],
+        # Always in one order, so that two transactions that write the same items cannot wait for each other.
+        [
+            {**row, "created_at": moment, "updated_at": moment, "deleted_at": None}
+            for row in sorted(rows, key=lambda row: row["item_id"])
+        ],
     )
     mark_catalogue_changed()
     return keys_of([row["item_id"] for row in rows])

@@ -13,8 +13,8 @@ from recsvc.storage.models import ModelVersion, now
 
 
 def find(version: str) -> ModelVersion | None:
-    """The version of that name, if it is known."""
-    return db.session.get(ModelVersion, version)
+    """The version of that name as the database has it now, if it is known."""
+    return db.session.get(ModelVersion, version, populate_existing=True)
 
 
 def insert(version: str, run_id: str, manifest: dict[str, Any]) -> None:

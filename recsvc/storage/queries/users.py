@@ -28,17 +28,41 @@ def keys_of(user_ids: Collection[str]) -> dict[str, int]:
 
 def ensure(user_ids: Collection[str]) -> dict[str, int]:
     """User ids to user keys; users that do not exist yet are made."""
-    found = keys_of(user_ids)
+    found = _kept_keys_of(user_ids)
     # Always in one order, so that two transactions that make the same users cannot wait for each other.
-    missing = sorted(set(user_ids) - found.keys())
-    if missing:
+    while missing := sorted(set(user_ids) - found.keys()):
         moment = now()
         db.session.execute(
             insert_ignoring_conflicts(User),
             [{"user_id": user_id, "created_at": moment} for user_id in missing],
         )
-        found.update(keys_of(missing))
+        found.update(_kept_keys_of(missing))
     return found
+
+
+def _kept_keys_of(user_ids: Collection[str]) -> dict[str, int]:
+    # Locked as a foreign key locks: nobody erases these users before this transaction ends, and one who is
+    # just being erased is waited for and then not found.
+    found: dict[str, int] = {}
+    for chunk in chunks(user_ids):
+        rows = db.session.execute(
+            select(User.user_id, User.user_key)
+            .where(User.user_id.in_(chunk))
+            .with_for_update(read=True, key_share=True)
+        )
+        found.update((user_id, user_key) for user_id, user_key in rows)
+    return found
+
+
+def hold(user_keys: Collection[int]) -> None:
+    """Lets other transactions that replace what is said of these users wait until this one ends."""
+    for chunk in chunks(sorted(user_keys)):
+        db.session.execute(
+            select(User.user_key)
+            .where(User.user_key.in_(chunk))
+            .order_by(User.user_key)
+            .with_for_update(key_share=True)
+        )
 
 
 def page(*, after: int, limit: int) -> Sequence[User]:
@@ -63,6 +87,8 @@ def erase(user_key: int) -> dict[str, int]:
     def rows_deleted(table: Any) -> int:
         return db.session.execute(delete(table).where(table.user_key == user_key)).rowcount  # type: ignore[attr-defined,no-any-return]
 
+    # An interaction that comes in meanwhile waits, and cannot be left behind without its user.
+    db.session.execute(select(User.user_key).where(User.user_key == user_key).with_for_update())
     counts = {"interactions": rows_deleted(Interaction), "features": rows_deleted(UserFeature)}
     rows_deleted(User)
     return counts

@@ -1,0 +1,238 @@
+"""Lists: what a user did a moment ago counts, and a list is as long as it can be."""
+
+from __future__ import annotations
+
+import pytest
+
+from recsvc.errors import NotFoundError
+from recsvc.services import catalogue
+from recsvc.services.catalogue import ItemContent, put_item, put_items, put_user
+from recsvc.services.recommending import Filters, for_session, for_user, popular, similar_to
+from recsvc.services.serving import serving
+
+
+def strategy_for(user_id: str, **filters) -> str:
+    return for_user(user_id, Filters(k=5, **filters)).strategy
+
+
+def test_before_there_is_a_model_everybody_gets_what_is_popular(context, do, ids_for):
+    put_items((f"b{number}", ItemContent(title=f"T{number}")) for number in range(4))
+    do("a", "b2", "b3")
+    do("b", "b2")
+
+    answer = for_user("stranger", Filters(k=3))
+
+    assert (answer.model_version, answer.strategy) == (None, "popular")
+    assert [(item.item_id, item.rank, item.title) for item in answer.items] == [
+        ("b2", 1, "T2"),
+        ("b3", 2, "T3"),
+        ("b0", 3, "T0"),
+    ]
+    assert ids_for("b") == ["b3", "b0", "b1"]
+
+
+def test_an_empty_shop_gives_an_empty_list(context, ids_for):
+    assert ids_for("stranger") == []
+
+
+def test_each_strategy_is_told(trained, do):
+    put_user("labelled", {"language": ["pt"]})
+    do("newcomer", "crime-1")
+    do("hater", "crime-1", event="dislike")
+
+    assert strategy_for("crime-reader-0") == "personal"
+    assert strategy_for("newcomer") == "folded_in"
+    assert strategy_for("nobody") == "popular"
+    assert strategy_for("hater") == "popular"
+    assert strategy_for("labelled") == "popular"  # the model never met the label
+
+
+def test_a_user_known_by_features_only_gets_them(shop, train, do, ids_for):
+    for shelf in shop:
+        for reader in range(12):
+            put_user(f"{shelf}-reader-{reader}", {"likes": [shelf]})
+    train()
+    put_user("new", {"likes": ["poetry"]})
+
+    answer = for_user("new", Filters(k=16))
+
+    assert answer.strategy == "features"
+    assert len(answer.items) == 16
+    do("new", "crime-1")
+    assert strategy_for("new") == "folded_in"
+
+
+def test_readers_of_crime_are_shown_crime(trained, ids_for):
+    # Two books of their own shelf are all that a reader has not had.
+    assert ids_for("crime-reader-1", k=2) == pytest.approx(ids_for("crime-reader-1", k=2))
+    assert {item_id.split("-")[0] for item_id in ids_for("crime-reader-1", k=2)} == {"crime"}
+    assert {item_id.split("-")[0] for item_id in ids_for("poetry-reader-1", k=2)} == {"poetry"}
+
+
+def test_a_list_has_exactly_k_items_whenever_there_are_so_many(trained, ids_for):
+    seen = 6
+    for k in (1, 5, 16 - seen):
+        assert len(set(ids_for("crime-reader-0", k=k))) == k
+    assert len(ids_for("crime-reader-0", k=200)) == 16 - seen
+    assert len(ids_for("nobody", k=16)) == 16
+
+
+def test_ranks_count_from_one_and_scores_fall(trained):
+    items = for_user("crime-reader-0", Filters(k=8)).items
+
+    assert [item.rank for item in items] == list(range(1, 9))
+    assert [item.score for item in items] == sorted((item.score for item in items), reverse=True)
+
+
+def test_what_was_seen_comes_back_only_if_asked_for(trained, do, ids_for):
+    do("newcomer", "crime-1", "crime-2")
+
+    assert not {"crime-1", "crime-2"} & set(ids_for("newcomer", k=16))
+    assert {"crime-1", "crime-2"} <= set(ids_for("newcomer", k=16, include_seen=True))
+
+
+@pytest.mark.parametrize("event", ["purchase", "dislike"])
+def test_what_was_bought_or_disliked_never_comes_back(trained, do, ids_for, event):
+    do("newcomer", "crime-1")
+    do("newcomer", "crime-2", event=event)
+
+    assert "crime-2" not in ids_for("newcomer", k=16)
+    assert "crime-2" not in ids_for("newcomer", k=16, include_seen=True)
+
+
+def test_an_event_that_is_no_sight_leaves_the_item_in(trained, do, ids_for):
+    do("newcomer", "crime-3", event="remove_from_cart")
+
+    assert "crime-3" in ids_for("newcomer", k=16)
+
+
+def test_settings_say_which_events_make_an_item_seen(make_app, database_url):
+    from recsvc.services.ingestion import NewInteraction, record
+
+    with make_app(database_url, seen_events=frozenset({"cart"})).app_context():
+        for event in ("view", "cart", "purchase"):
+            record(NewInteraction("u", f"by-{event}", event))
+
+        assert [item.item_id for item in for_user("u", Filters(k=9)).items] == ["by-view"]
+
+
+def test_a_list_can_be_of_one_category_without_getting_shorter(trained, ids_for):
+    assert sorted(ids_for("poetry-reader-0", k=2, category="crime"))[0].startswith("crime")
+    assert sorted(ids_for("nobody", k=8, category="crime")) == trained["crime"]
+    assert ids_for("nobody", category="no such") == []
+
+
+def test_items_can_be_excluded_without_a_list_getting_shorter(trained, ids_for):
+    best = ids_for("nobody", k=3)
+
+    others = ids_for("nobody", k=3, exclude=[*best, "never heard of"])
+
+    assert len(others) == 3
+    assert not set(best) & set(others)
+
+
+@pytest.mark.parametrize("change", [{"hidden": True}, {"available": False}, None])
+def test_what_may_not_be_recommended_is_left_out(trained, ids_for, change):
+    if change is None:
+        catalogue.delete_item("crime-0")
+    else:
+        catalogue.patch_item("crime-0", change)
+
+    assert len(ids_for("nobody", k=16)) == 15
+    assert "crime-0" not in ids_for("nobody", k=16)
+    serving().refresh()
+    for answer in (
+        for_session(["crime-1"], Filters(k=16)),
+        popular(Filters(k=16)),
+        similar_to("crime-1", Filters(k=16)),
+        popular(Filters(k=16, category="crime")),
+    ):
+        assert "crime-0" not in [item.item_id for item in answer.items]
+
+
+def test_an_item_that_came_after_the_training_fills_a_list_that_is_short(trained, ids_for):
+    put_item("brand-new", ItemContent(title="New", categories=["crime"]))
+
+    assert ids_for("crime-reader-0", k=10)[-1] != "brand-new"
+    assert ids_for("crime-reader-0", k=11)[-1] == "brand-new"
+    assert ids_for("nobody", k=17)[-1] == "brand-new"
+    assert "brand-new" in ids_for("nobody", k=9, category="crime")
+
+
+def test_one_click_changes_the_list(trained, do, ids_for):
+    do("newcomer", "crime-1")
+    before = ids_for("newcomer", k=5)
+    do("newcomer", "poetry-2", "poetry-3", "poetry-4", event="purchase")
+
+    assert ids_for("newcomer", k=5) != before
+
+
+def test_interactions_with_items_unknown_to_the_model_do_no_harm(trained, do, ids_for):
+    do("newcomer", "after-the-training")
+
+    assert strategy_for("newcomer") == "popular"
+    assert len(ids_for("newcomer", k=16)) == 16
+
+
+def test_an_event_that_only_another_process_knows_does_no_harm(trained, do, make_app, context, ids_for):
+    do("newcomer", "crime-1")
+    newer = make_app(context.config["SQLALCHEMY_DATABASE_URI"], event_weights={"view": 1.0, "podcast": 9.0})
+    with newer.app_context():
+        from recsvc.services.ingestion import NewInteraction, record
+
+        record(NewInteraction("newcomer", "crime-2", "podcast"))
+
+    assert len(ids_for("newcomer", k=5)) == 5
+
+
+def test_a_visitor_is_known_by_what_they_looked_at(trained):
+    answer = for_session(["crime-1", "crime-2", "never heard of"], Filters(k=3))
+
+    assert (answer.user_id, answer.strategy) == (None, "folded_in")
+    assert {item.item_id.split("-")[0] for item in answer.items} == {"crime"}
+    assert not {"crime-1", "crime-2"} & {item.item_id for item in answer.items}
+    assert for_session(["never heard of"], Filters(k=3)).strategy == "popular"
+
+
+def test_popular_is_what_most_users_like(trained, do, train):
+    for reader in range(20):
+        do(f"fan-{reader}", "poetry-5")
+    train()
+
+    assert popular(Filters(k=1)).items[0].item_id == "poetry-5"
+    assert popular(Filters(k=1)).items[0].score == 20 + 9
+
+
+def test_items_alike_are_of_the_same_shelf_and_never_the_item_itself(trained):
+    answer = similar_to("crime-1", Filters(k=7))
+
+    assert {item.item_id for item in answer.items} == set(trained["crime"]) - {"crime-1"}
+    assert all(-1.001 <= item.score <= 1.001 for item in answer.items)
+
+
+def test_a_new_item_is_like_those_with_its_features(trained):
+    put_item("new", ItemContent(features={"mood": ["poetry"]}, categories=["poetry"]))
+    serving().refresh()
+
+    assert [item.item_id.split("-")[0] for item in similar_to("new", Filters(k=3)).items] == ["poetry"] * 3
+    put_item("bare", ItemContent())
+    serving().refresh()
+    assert similar_to("bare", Filters(k=3)).strategy == "popular"
+
+
+def test_there_is_nothing_like_what_does_not_exist(trained):
+    with pytest.raises(NotFoundError):
+        similar_to("nope", Filters(k=3))
+
+
+def test_a_long_history_is_left_out_whole_though_its_newest_part_decides_on_taste(context, do):
+    from recsvc.services.ingestion import NewInteraction, record_batch
+
+    record_batch(enumerate(NewInteraction("u", f"b{number}", "view") for number in range(700)))
+    do("other", "fresh")
+
+    assert [item.item_id for item in for_user("u", Filters(k=200)).items] == ["fresh"]
+
+
+def test_every_answer_has_a_name_of_its_own(trained):
+    assert len({for_user("nobody", Filters(k=1)).recommendation_id for _ in range(5)}) == 5

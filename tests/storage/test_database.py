@@ -1,0 +1,215 @@
+"""Transactions, pragmas, and the plans of the queries that every request makes."""
+
+from __future__ import annotations
+
+import threading
+import time
+from datetime import UTC, datetime
+
+import pytest
+from sqlalchemy import event, text
+from sqlalchemy.exc import IntegrityError
+
+from recsvc.extensions import db
+from recsvc.storage.columns import read_interactions
+from recsvc.storage.database import chunks, is_unavailable, write_transaction
+from recsvc.storage.models import User
+from recsvc.storage.queries import interactions, users
+
+
+def pragma(name: str):
+    return db.session.execute(text(f"PRAGMA {name}")).scalar_one()
+
+
+def test_sqlite_writes_ahead_waits_and_keeps_foreign_keys(make_app, sqlite_url):
+    app = make_app(sqlite_url, database_timeout=3.0)
+
+    with app.app_context():
+        assert pragma("journal_mode") == "wal"
+        assert pragma("busy_timeout") == 3_000
+        assert pragma("foreign_keys") == 1
+
+
+def test_a_row_that_points_nowhere_is_refused(make_interactions):
+    make_interactions(1)
+
+    with pytest.raises(IntegrityError), write_transaction():
+        db.session.execute(text("UPDATE interactions SET item_key = 999"))
+
+
+def test_an_error_rolls_a_transaction_back_whole(context):
+    def write_and_fail():
+        with write_transaction():
+            db.session.add(User(user_id="u1"))
+            db.session.flush()
+            raise RuntimeError("halfway")
+
+    with pytest.raises(RuntimeError, match="halfway"):
+        write_and_fail()
+
+    assert users.find("u1") is None
+
+
+def test_what_was_read_before_does_not_get_in_the_way_of_writing(context):
+    # On SQLite a transaction that reads, and writes after somebody else has written, fails at once.
+    assert users.find("u1") is None
+    app = context
+
+    def write_elsewhere():
+        with app.app_context(), write_transaction():
+            db.session.add(User(user_id="u1"))
+
+    other = threading.Thread(target=write_elsewhere)
+    other.start()
+    other.join()
+
+    with write_transaction():
+        db.session.add(User(user_id="u2"))
+    assert users.find("u1") is not None
+
+
+def test_writers_wait_for_one_another_and_lose_nothing(app):
+    def count_up():
+        for _ in range(10):
+            with app.app_context(), write_transaction():
+                statement = "SELECT revision FROM catalogue_state"
+                if db.engine.dialect.name == "postgresql":
+                    statement += " FOR UPDATE"
+                revision = db.session.execute(text(statement)).scalar_one()
+                time.sleep(0.001)
+                db.session.execute(
+                    text("UPDATE catalogue_state SET revision = :next"), {"next": revision + 1}
+                )
+
+    threads = [threading.Thread(target=count_up) for _ in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    with app.app_context():
+        assert db.session.execute(text("SELECT revision FROM catalogue_state")).scalar_one() == 60
+
+
+def test_a_database_that_stays_locked_is_told_apart_from_a_wrong_statement(make_app, database_url):
+    app = make_app(database_url, database_timeout=0.2)
+    locked, done = threading.Event(), threading.Event()
+
+    def hold():
+        with app.app_context(), write_transaction():
+            db.session.execute(text("UPDATE catalogue_state SET revision = 7"))
+            locked.set()
+            done.wait(10)
+
+    holder = threading.Thread(target=hold)
+    holder.start()
+    locked.wait(10)
+    began = time.monotonic()
+    with app.app_context(), pytest.raises(Exception) as refused, write_transaction():  # noqa: PT011
+        db.session.execute(text("UPDATE catalogue_state SET revision = 8"))
+    done.set()
+    holder.join()
+
+    assert is_unavailable(refused.value)
+    assert time.monotonic() - began < 5
+
+
+def test_a_unique_constraint_that_refuses_is_no_outage(context):
+    with pytest.raises(IntegrityError) as refused, write_transaction():
+        db.session.add_all([User(user_id="same"), User(user_id="same")])
+
+    assert not is_unavailable(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("values", "size", "expected"),
+    [([], 2, []), ([1], 2, [[1]]), ([1, 2], 2, [[1, 2]]), ([1, 2, 3], 2, [[1, 2], [3]])],
+)
+def test_values_are_cut_into_chunks(values, size, expected):
+    assert list(chunks(values, size)) == expected
+
+
+class Plans:
+    """Records the plan of every SELECT that a block makes."""
+
+    def __init__(self) -> None:
+        self.plans: list[str] = []
+
+    def __enter__(self) -> Plans:
+        if db.engine.dialect.name == "postgresql":
+            db.session.execute(text("SET LOCAL enable_seqscan = off"))
+        event.listen(db.engine, "before_cursor_execute", self._explain)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        event.remove(db.engine, "before_cursor_execute", self._explain)
+
+    def _explain(self, connection, cursor, statement, parameters, _context, _many) -> None:
+        if not statement.startswith("SELECT"):
+            return
+        is_sqlite = connection.dialect.name == "sqlite"
+        own = connection.connection.cursor()
+        own.execute(f"EXPLAIN {'QUERY PLAN ' if is_sqlite else ''}{statement}", parameters)
+        self.plans.append("\n".join(str(row[-1]) for row in own.fetchall()))
+        own.close()
+
+    def assert_by_index(self) -> None:
+        assert self.plans
+        for plan in self.plans:
+            assert "Seq Scan" not in plan, plan
+            assert not any(line.startswith("SCAN") and "USING" not in line for line in plan.splitlines()), (
+                plan
+            )
+
+
+@pytest.fixture
+def plans(make_interactions) -> Plans:
+    make_interactions(1_000)
+    db.session.execute(text("ANALYZE"))
+    db.session.commit()
+    return Plans()
+
+
+def test_the_history_of_a_user_is_found_by_an_index(plans):
+    with plans:
+        assert len(interactions.history("u1")[1]) == 333
+
+    assert "ix_interactions_user_newest" in plans.plans[0]
+    plans.assert_by_index()
+
+
+def test_a_page_of_a_user_is_found_by_an_index(plans):
+    user = users.find("u1")
+    with plans:
+        interactions.page(user.user_key, before=(datetime.now(UTC), 9), limit=10, event=None)
+
+    assert "ix_interactions_user_newest" in plans.plans[0]
+
+
+def test_a_retry_is_found_by_an_index(plans):
+    with plans:
+        interactions.keys_by_event_id(["e1", "e2"])
+
+    plans.assert_by_index()
+
+
+def test_what_was_received_last_is_found_without_sorting_all(plans):
+    with plans:
+        interactions.recent_item_counts(50)
+
+    assert "Sort Key: interactions.interaction_key" not in plans.plans[0]
+    assert "FOR ORDER BY" not in plans.plans[0]
+
+
+def test_a_bulk_read_needs_no_sorting(plans, database_url):
+    is_sqlite = database_url.startswith("sqlite")
+    prefix = "EXPLAIN QUERY PLAN" if is_sqlite else "EXPLAIN"
+    if not is_sqlite:
+        db.session.execute(text("SET LOCAL enable_seqscan = off"))
+
+    rows = db.session.execute(text(f"{prefix} SELECT item_key FROM interactions ORDER BY interaction_key"))
+    plan = "\n".join(str(row[-1]) for row in rows)
+
+    assert "Sort" not in plan
+    assert "TEMP B-TREE" not in plan
+    assert len(read_interactions(database_url)["item_key"]) == 1_000
