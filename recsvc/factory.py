@@ -82,9 +82,9 @@ def _serve_api(app: Flask) -> None:
     register(app)
     api: Api = ProblemApi(app)
     api.spec.components.security_scheme(SECURITY_SCHEME, {"type": "http", "scheme": "bearer"})
-    api.register_blueprint(health.blueprint, url_prefix="/")
     for noun in _NOUNS:
         api.register_blueprint(noun.blueprint, url_prefix=BASE_PATH)
+    api.register_blueprint(health.blueprint, url_prefix="/")
 
     @app.get(f"{BASE_PATH}/docs/assets/<path:name>")
     @public

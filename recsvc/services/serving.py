@@ -120,7 +120,9 @@ class Serving:
             self._complain(error)
             return present
         if pointer is None:
-            return None
+            if present is not None:
+                self._complain(DamagedVersionError("The pointer to the active version is gone."))
+            return present
         if present is not None and present.version == pointer.version:
             self.problem = None
             return present
@@ -189,16 +191,22 @@ def watch(app: Flask, stopped: threading.Event) -> threading.Thread:
     return thread
 
 
-def start_serving(app: Flask) -> None:
-    """What a web process does once: watches the model store, and asks for a first training if it is empty."""
+def start_serving(app: Flask) -> threading.Event:
+    """What a web process does once: watches the model store, and asks for a first training if it is empty.
+
+    Returns:
+        Set it to end the watching.
+    """
+    stopped = threading.Event()
     # A process answers many requests side by side: for each to use all cores would slow all of them down.
     threadpool_limits(limits=1, user_api="blas")
-    watch(app, threading.Event())
+    watch(app, stopped)
     with app.app_context():
         try:
             training.request_on_startup()
         except (QueueUnavailableError, SQLAlchemyError) as error:
             logger.error("startup_training_not_requested", error=str(error))
+    return stopped
 
 
 def _build_view(served: ServedVersion | None) -> ServingView:

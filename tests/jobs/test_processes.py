@@ -2,12 +2,24 @@
 
 from __future__ import annotations
 
+import signal
+from collections.abc import Iterator
+
 import pytest
 from rq import Worker
+from sqlalchemy.exc import IntegrityError, OperationalError
 
 from jobs import context, processes
 from recsvc.errors import QueueUnavailableError
 from recsvc.extensions import db
+
+
+@pytest.fixture(autouse=True)
+def own_signal_handlers() -> Iterator[None]:
+    """Puts back what the processes' loops set."""
+    before = signal.getsignal(signal.SIGTERM)
+    yield
+    signal.signal(signal.SIGTERM, before)
 
 
 def test_a_worker_that_waits_keeps_no_connection_to_the_database(app, monkeypatch):
@@ -24,26 +36,28 @@ def test_a_worker_that_waits_keeps_no_connection_to_the_database(app, monkeypatc
     assert seen == [(0, 0, ["maintenance", "training"])]
 
 
-def test_a_process_waits_for_redis_and_goes_on(monkeypatch):
+def test_a_process_waits_for_redis_and_the_database_and_goes_on(monkeypatch):
     monkeypatch.setattr(processes, "_RETRY_EVERY", 0.0)
+    outages = [QueueUnavailableError("away"), OperationalError("SELECT 1", {}, Exception("locked"))]
     tries = []
 
     def main() -> None:
         tries.append(1)
-        if len(tries) < 3:
-            raise QueueUnavailableError("away")
+        if outages:
+            raise outages.pop()
 
-    processes._outlast_redis(main)
+    processes._outlast_outages(main)
 
     assert len(tries) == 3
 
 
-def test_a_process_does_not_outlast_what_is_not_redis():
+@pytest.mark.parametrize("mistake", [ZeroDivisionError(), IntegrityError("INSERT", {}, Exception("twice"))])
+def test_a_process_does_not_outlast_a_mistake(mistake):
     def main() -> None:
-        raise ZeroDivisionError
+        raise mistake
 
-    with pytest.raises(ZeroDivisionError):
-        processes._outlast_redis(main)
+    with pytest.raises(type(mistake)):
+        processes._outlast_outages(main)
 
 
 def test_jobs_run_in_one_application(app, monkeypatch):

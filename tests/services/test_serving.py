@@ -105,10 +105,11 @@ def test_a_web_process_starts_whatever_the_pointer_looks_like(make_app, database
     root.mkdir()
     (root / "active.json").write_text("{")
 
-    start_serving(app)
+    stopped = start_serving(app)
 
     with app.app_context():
         assert serving().refresh().version is None
+    stopped.set()
 
 
 def test_the_watcher_swaps_the_view_by_itself(make_app, database_url):
@@ -158,3 +159,11 @@ def test_without_a_database_it_is_not_ready(make_app):
 
     assert not ready
     assert checks["database"] == "The database does not answer."
+
+
+def test_a_pointer_that_is_gone_leaves_the_present_version_serving_and_is_told(trained):
+    version = serving().view().version
+    (registry.model_store().root / "active.json").unlink()
+
+    assert serving().refresh().version == version
+    assert "is gone" in serving().problem

@@ -14,7 +14,8 @@ from sqlalchemy import func, select, update
 from recsvc import queues
 from recsvc.errors import ConflictError, NotFoundError, QueueUnavailableError
 from recsvc.extensions import db
-from recsvc.services import registry, training
+from recsvc.services import learning, registry, training
+from recsvc.services.progress import Progress
 from recsvc.services.serving import serving
 from recsvc.storage.artifacts import open_version
 from recsvc.storage.database import write_transaction
@@ -260,14 +261,14 @@ def test_a_run_cancelled_while_queued_is_left_alone_by_the_worker(shop):
 def test_a_run_cancelled_at_work_stops_and_the_active_version_stays(shop, train, monkeypatch):
     before = train().model_version
     run, _ = ask()
-    write = training.Progress.write
+    write = Progress.write
 
     def cancel_at_fit(self, **values):
         if values.get("stage") == "fit":
             training.cancel(self.run_id)
         write(self, **values)
 
-    monkeypatch.setattr(training.Progress, "write", cancel_at_fit)
+    monkeypatch.setattr(Progress, "write", cancel_at_fit)
     training.run(run.run_id)
 
     ended = training.get(run.run_id)
@@ -289,7 +290,7 @@ def test_what_has_ended_cannot_be_cancelled(context):
 def test_a_second_attempt_takes_over_and_the_first_stops(shop):
     run, _ = ask()
     start(run.run_id)
-    first = training.Progress(run.run_id, attempt=1)
+    first = Progress(run.run_id, attempt=1)
 
     training.run(run.run_id)
 
@@ -315,7 +316,7 @@ def test_an_unexpected_error_fails_the_run_and_is_raised(shop, monkeypatch):
     def explode(*_args, **_kwargs):
         raise MemoryError("too large")
 
-    monkeypatch.setattr(training, "build_matrix", explode)
+    monkeypatch.setattr(learning, "build_matrix", explode)
     run, _ = ask()
 
     with pytest.raises(MemoryError):
@@ -422,3 +423,14 @@ def test_the_database_catches_up_with_the_pointer(shop, train):
         first: "active",
         second: "retired",
     }
+
+
+def test_a_run_whose_version_is_being_activated_cannot_be_cancelled(context):
+    run, _ = training.request("manual", requested_by="test")
+    with write_transaction():
+        training_runs.change(run.run_id, status="running", stage="activate")
+
+    with pytest.raises(ConflictError, match="is being activated"):
+        training.cancel(run.run_id)
+
+    assert training.get(run.run_id).status == "running"

@@ -36,6 +36,8 @@ def insert(version: str, run_id: str, manifest: dict[str, Any]) -> None:
 def make_active(version: str) -> None:
     """Makes a version the active one, and the one that was active a retired one."""
     without_session = {"synchronize_session": False}
+    # Two that make different versions active take turns, rather than run into the rule that one is.
+    db.session.execute(select(ModelVersion.version).order_by(ModelVersion.version).with_for_update())
     db.session.execute(
         update(ModelVersion)
         .where(ModelVersion.status == "active", ModelVersion.version != version)

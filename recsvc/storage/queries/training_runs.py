@@ -44,12 +44,15 @@ def insert_if_none_under_way(values: dict[str, Any]) -> bool:
     return db.session.execute(statement, [values]).first() is not None
 
 
-def change(run_id: str, *, if_attempt: int | None = None, **values: Any) -> bool:
+def change(
+    run_id: str, *, if_attempt: int | None = None, unless_stage: str | None = None, **values: Any
+) -> bool:
     """Writes to a run that is under way.
 
     Args:
         run_id: Which.
         if_attempt: Only if this is still the attempt at work.
+        unless_stage: Not while it is at this stage.
         **values: Columns to write.
 
     Returns:
@@ -58,6 +61,8 @@ def change(run_id: str, *, if_attempt: int | None = None, **values: Any) -> bool
     statement = update(TrainingRun).where(TrainingRun.run_id == run_id, TrainingRun.status.in_(UNDER_WAY))
     if if_attempt is not None:
         statement = statement.where(TrainingRun.attempt == if_attempt)
+    if unless_stage is not None:
+        statement = statement.where(TrainingRun.stage.is_distinct_from(unless_stage))
     changed = db.session.execute(
         statement.values(**values).returning(TrainingRun.run_id).execution_options(synchronize_session=False)
     )
