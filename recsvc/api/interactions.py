@@ -8,6 +8,7 @@ from recsvc.api import schemas
 from recsvc.api.auth import allow
 from recsvc.api.batches import check_each, in_order
 from recsvc.api.blueprints import Blueprint
+from recsvc.api.fields import checked_id, cursor_of
 from recsvc.services import ingestion
 from recsvc.services.ingestion import NewInteraction
 
@@ -61,7 +62,7 @@ def list_interactions(query: dict[str, Any], user_id: str) -> dict[str, Any]:
     """List a user's interactions, newest first."""
     before = tuple(query["cursor"]) if query["cursor"] else None
     rows = ingestion.history_page(
-        schemas.checked_id(user_id), before=before, limit=query["limit"], event=query["event"]
+        checked_id(user_id), before=before, limit=query["limit"], event=query["event"]
     )
     last = rows[-1][0] if len(rows) == query["limit"] else None
     return {
@@ -78,7 +79,7 @@ def list_interactions(query: dict[str, Any], user_id: str) -> dict[str, Any]:
             }
             for row, item_id, event in rows
         ],
-        "next_cursor": schemas.cursor_of(last.occurred_at, last.interaction_key) if last else None,
+        "next_cursor": cursor_of(last.occurred_at, last.interaction_key) if last else None,
     }
 
 

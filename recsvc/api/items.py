@@ -8,6 +8,7 @@ from recsvc.api import schemas
 from recsvc.api.auth import allow
 from recsvc.api.batches import check_each, in_order
 from recsvc.api.blueprints import Blueprint
+from recsvc.api.fields import checked_id, cursor_of
 from recsvc.errors import InvalidInputError
 from recsvc.services import catalogue
 from recsvc.services.catalogue import ItemContent
@@ -22,7 +23,7 @@ blueprint = Blueprint("items", __name__, description="The catalogue: what can be
 @blueprint.alt_response(201, schema=schemas.ItemShown, description="The item is new.")
 def put_item(body: dict[str, Any], item_id: str) -> tuple[Any, int]:
     """Create an item, or replace all that is said of it."""
-    item, is_new = catalogue.put_item(schemas.checked_id(item_id), ItemContent(**body))
+    item, is_new = catalogue.put_item(checked_id(item_id), ItemContent(**body))
     return item, 201 if is_new else 200
 
 
@@ -32,7 +33,7 @@ def put_item(body: dict[str, Any], item_id: str) -> tuple[Any, int]:
 @blueprint.response(200, schemas.ItemShown)
 def patch_item(body: dict[str, Any], item_id: str) -> Any:
     """Change some fields of an item."""
-    return catalogue.patch_item(schemas.checked_id(item_id), body)
+    return catalogue.patch_item(checked_id(item_id), body)
 
 
 @blueprint.route("/items/<shop_id:item_id>")
@@ -40,7 +41,7 @@ def patch_item(body: dict[str, Any], item_id: str) -> Any:
 @blueprint.response(200, schemas.ItemShown)
 def get_item(item_id: str) -> Any:
     """Show an item."""
-    return catalogue.get_item(schemas.checked_id(item_id))
+    return catalogue.get_item(checked_id(item_id))
 
 
 @blueprint.route("/items/<shop_id:item_id>", methods=["DELETE"])
@@ -51,7 +52,7 @@ def delete_item(item_id: str) -> None:
 
     It is recommended no more. Its interactions stay, and still teach. A later PUT brings it back.
     """
-    catalogue.delete_item(schemas.checked_id(item_id))
+    catalogue.delete_item(checked_id(item_id))
 
 
 @blueprint.route("/items")
@@ -68,7 +69,7 @@ def list_items(query: dict[str, Any]) -> dict[str, Any]:
         hidden=query["hidden"],
     )
     is_full = len(found) == query["limit"]
-    return {"items": found, "next_cursor": schemas.cursor_of(found[-1].item_key) if is_full else None}
+    return {"items": found, "next_cursor": cursor_of(found[-1].item_key) if is_full else None}
 
 
 @blueprint.route("/items/batch", methods=["POST"])

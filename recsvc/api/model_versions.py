@@ -7,6 +7,7 @@ from typing import Any
 from recsvc.api import schemas
 from recsvc.api.auth import allow
 from recsvc.api.blueprints import Blueprint
+from recsvc.api.fields import checked_id
 from recsvc.services import registry
 
 blueprint = Blueprint("model_versions", __name__, description="What trainings produced; one is active.")
@@ -25,7 +26,7 @@ def list_model_versions() -> dict[str, Any]:
 @blueprint.response(200, schemas.ModelVersionSchema)
 def get_model_version(version: str) -> Any:
     """Show a model version."""
-    return registry.get(schemas.checked_id(version))
+    return registry.get(checked_id(version))
 
 
 @blueprint.route("/model-versions/<string:version>/activate", methods=["POST"])
@@ -33,4 +34,4 @@ def get_model_version(version: str) -> Any:
 @blueprint.response(200, schemas.ModelVersionSchema)
 def activate_model_version(version: str) -> Any:
     """Roll forward or back: live in every web process within seconds, no request failed."""
-    return registry.activate(schemas.checked_id(version))
+    return registry.activate(checked_id(version))

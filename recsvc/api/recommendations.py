@@ -9,6 +9,7 @@ from flask import url_for
 from recsvc.api import schemas
 from recsvc.api.auth import allow, caller
 from recsvc.api.blueprints import Blueprint
+from recsvc.api.fields import checked_id
 from recsvc.services import recommending, training
 from recsvc.services.recommending import Filters
 
@@ -54,7 +55,7 @@ def list_popular(query: dict[str, Any]) -> Any:
 @blueprint.response(200, schemas.RecommendationsSchema)
 def list_similar(query: dict[str, Any], item_id: str) -> Any:
     """List items like an item."""
-    return recommending.similar_to(schemas.checked_id(item_id), Filters(**query))
+    return recommending.similar_to(checked_id(item_id), Filters(**query))
 
 
 @blueprint.route("/recommendations/train", methods=["POST"])

@@ -7,6 +7,7 @@ from typing import Any
 from recsvc.api import schemas
 from recsvc.api.auth import allow
 from recsvc.api.blueprints import Blueprint
+from recsvc.api.fields import checked_id, cursor_of
 from recsvc.services import training
 
 blueprint = Blueprint("training_runs", __name__, description="What became of each training.")
@@ -23,7 +24,7 @@ def list_training_runs(query: dict[str, Any]) -> dict[str, Any]:
     last = runs[-1] if len(runs) == query["limit"] else None
     return {
         "training_runs": runs,
-        "next_cursor": schemas.cursor_of(last.queued_at, last.run_id) if last else None,
+        "next_cursor": cursor_of(last.queued_at, last.run_id) if last else None,
     }
 
 
@@ -32,7 +33,7 @@ def list_training_runs(query: dict[str, Any]) -> dict[str, Any]:
 @blueprint.response(200, schemas.TrainingRunSchema)
 def get_training_run(run_id: str) -> Any:
     """Show a training run, its progress among the rest."""
-    return training.get(schemas.checked_id(run_id))
+    return training.get(checked_id(run_id))
 
 
 @blueprint.route("/training-runs/<string:run_id>/cancel", methods=["POST"])
@@ -40,4 +41,4 @@ def get_training_run(run_id: str) -> Any:
 @blueprint.response(200, schemas.TrainingRunSchema)
 def cancel_training_run(run_id: str) -> Any:
     """End a run before it is done; the active version stays."""
-    return training.cancel(schemas.checked_id(run_id))
+    return training.cancel(checked_id(run_id))

@@ -8,6 +8,7 @@ from recsvc.api import schemas
 from recsvc.api.auth import allow
 from recsvc.api.batches import check_each
 from recsvc.api.blueprints import Blueprint
+from recsvc.api.fields import checked_id, cursor_of
 from recsvc.services import catalogue, privacy
 
 blueprint = Blueprint("users", __name__, description="Users, by the shop's own ids.")
@@ -20,7 +21,7 @@ blueprint = Blueprint("users", __name__, description="Users, by the shop's own i
 @blueprint.alt_response(201, schema=schemas.UserShown, description="The user is new.")
 def put_user(body: dict[str, Any], user_id: str) -> tuple[Any, int]:
     """Create a user, or replace all that is said of them."""
-    user, is_new = catalogue.put_user(schemas.checked_id(user_id), body.get("features", {}))
+    user, is_new = catalogue.put_user(checked_id(user_id), body.get("features", {}))
     return user, 201 if is_new else 200
 
 
@@ -30,7 +31,7 @@ def put_user(body: dict[str, Any], user_id: str) -> tuple[Any, int]:
 @blueprint.response(200, schemas.UserShown)
 def patch_user(body: dict[str, Any], user_id: str) -> Any:
     """Change what is said of a user."""
-    return catalogue.patch_user(schemas.checked_id(user_id), body)
+    return catalogue.patch_user(checked_id(user_id), body)
 
 
 @blueprint.route("/users/<shop_id:user_id>")
@@ -38,7 +39,7 @@ def patch_user(body: dict[str, Any], user_id: str) -> Any:
 @blueprint.response(200, schemas.UserShown)
 def get_user(user_id: str) -> Any:
     """Show a user."""
-    return catalogue.get_user(schemas.checked_id(user_id))
+    return catalogue.get_user(checked_id(user_id))
 
 
 @blueprint.route("/users/<shop_id:user_id>", methods=["DELETE"])
@@ -49,7 +50,7 @@ def erase_user(user_id: str) -> Any:
 
     The receipt names the model versions that were trained with their interactions.
     """
-    return privacy.erase_user(schemas.checked_id(user_id))
+    return privacy.erase_user(checked_id(user_id))
 
 
 @blueprint.route("/users")
@@ -60,7 +61,7 @@ def list_users(query: dict[str, Any]) -> dict[str, Any]:
     """List users, in the order in which they were made."""
     found = catalogue.list_users(after=query["cursor"][0] if query["cursor"] else 0, limit=query["limit"])
     is_full = len(found) == query["limit"]
-    return {"users": found, "next_cursor": schemas.cursor_of(found[-1].user_key) if is_full else None}
+    return {"users": found, "next_cursor": cursor_of(found[-1].user_key) if is_full else None}
 
 
 @blueprint.route("/users/batch", methods=["POST"])

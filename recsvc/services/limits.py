@@ -29,4 +29,9 @@ def is_text(given: object, longest: int) -> bool:
     More is taken than in an id: Persian titles need joiners, and Japanese ones a wide space, neither of which
     Python calls printable.
     """
-    return type(given) is str and 0 < len(given) <= longest and not _CONTROL.search(given)
+    return type(given) is str and 0 < len(given) <= longest and not has_control_characters(given)
+
+
+def has_control_characters(text: str) -> bool:
+    """Whether a text holds what no title has: control characters, line breaks, halves of a surrogate pair."""
+    return _CONTROL.search(text) is not None

@@ -1,0 +1,140 @@
+"""The catalogue and the users."""
+
+from __future__ import annotations
+
+from marshmallow import Schema, fields, validate
+
+from recsvc.api.fields import (
+    MAX_BATCH,
+    Cursor,
+    RowKey,
+    feature_lists,
+    shop_id,
+    storable,
+    text,
+    time,
+)
+from recsvc.api.schemas.parts import PageQuery
+from recsvc.services.limits import MAX_LABEL, MAX_LABELS, MAX_TITLE
+
+
+class ItemContentSchema(Schema):
+    """What a shop says of an item; all of it may be left out."""
+
+    title = text(MAX_TITLE, allow_none=True, example="Dom Casmurro")
+    categories = fields.List(
+        text(MAX_LABEL),
+        validate=validate.Length(max=MAX_LABELS),
+        metadata={"example": ["Fiction", "Classics"]},
+    )
+    features = feature_lists()
+    available = fields.Boolean(metadata={"example": True})
+    hidden = fields.Boolean(metadata={"example": False})
+    group = text(MAX_LABEL, allow_none=True, example="dom-casmurro")
+    published_at = time(allow_none=True)
+    attributes = fields.Dict(
+        keys=text(64),
+        validate=storable,
+        metadata={"description": "Kept for you.", "example": {"pages": 256}},
+    )
+
+
+class ItemShown(ItemContentSchema):
+    """An item as it is stored."""
+
+    item_id = fields.String(required=True, metadata={"example": "book-42"})
+    created_at = time(required=True)
+    updated_at = time(required=True)
+
+
+class ItemQuery(PageQuery):
+    """Which items."""
+
+    q = text(MAX_LABEL, load_default=None, example="casmurro")
+    category = text(MAX_LABEL, load_default=None)
+    hidden = fields.Boolean(load_default=None)
+    cursor = Cursor(RowKey, load_default=None)
+
+
+class ItemPage(Schema):
+    """Items in the order in which they were made."""
+
+    items = fields.List(fields.Nested(ItemShown), required=True)
+    next_cursor = fields.String(required=True, allow_none=True)
+
+
+class ItemOfBatch(ItemContentSchema):
+    """An item with its id."""
+
+    item_id = shop_id(required=True)
+
+
+class ItemBatch(Schema):
+    """Up to 1,000 items; each is checked by itself."""
+
+    items = fields.List(
+        fields.Raw(allow_none=True),  # null is a bad entry, not a bad batch
+        required=True,
+        validate=validate.Length(1, MAX_BATCH),
+        metadata={
+            "items": {"$ref": "#/components/schemas/ItemOfBatch"},
+            "example": [{"item_id": "book-42", "title": "Dom Casmurro"}],
+        },
+    )
+
+
+class UserContentSchema(Schema):
+    """What a shop says of a user."""
+
+    features = feature_lists()
+
+
+class UserShown(UserContentSchema):
+    """A user as they are stored."""
+
+    user_id = fields.String(required=True, metadata={"example": "reader-7"})
+    created_at = time(required=True)
+
+
+class UserQuery(PageQuery):
+    """Which users."""
+
+    cursor = Cursor(RowKey, load_default=None)
+
+
+class UserPage(Schema):
+    """Users in the order in which they were made."""
+
+    users = fields.List(fields.Nested(UserShown), required=True)
+    next_cursor = fields.String(required=True, allow_none=True)
+
+
+class UserOfBatch(UserContentSchema):
+    """A user with their id."""
+
+    user_id = shop_id(required=True, example="reader-7")
+
+
+class UserBatch(Schema):
+    """Up to 1,000 users; each is checked by itself."""
+
+    users = fields.List(
+        fields.Raw(allow_none=True),  # null is a bad entry, not a bad batch
+        required=True,
+        validate=validate.Length(1, MAX_BATCH),
+        metadata={
+            "items": {"$ref": "#/components/schemas/UserOfBatch"},
+            "example": [{"user_id": "reader-7", "features": {"language": ["pt"]}}],
+        },
+    )
+
+
+class ErasureReceiptSchema(Schema):
+    """What was erased of a user."""
+
+    user_id = fields.String(required=True)
+    interactions = fields.Integer(required=True)
+    features = fields.Integer(required=True)
+    model_versions = fields.List(
+        fields.String(), required=True, metadata={"description": "Versions whose training read this user."}
+    )

@@ -1,0 +1,88 @@
+"""Training runs and model versions."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from marshmallow import Schema, fields, validate
+
+from recsvc.api.fields import (
+    Cursor,
+    text,
+    time,
+)
+from recsvc.api.schemas.parts import PageQuery
+
+
+class TrainRequest(Schema):
+    """Why to train; nothing is required."""
+
+    force = fields.Boolean(load_default=False)
+    reason = text(1000, allow_none=True, load_default=None, example="New catalogue")
+
+
+class TrainingRequested(Schema):
+    """The run that was asked for, or that is under way already."""
+
+    run_id = fields.String(required=True)
+    status = fields.String(required=True, metadata={"example": "queued"})
+    url = fields.String(required=True)
+    already_running = fields.Boolean(required=True)
+
+
+class TrainingRunSchema(Schema):
+    """One attempt to make a model version."""
+
+    run_id = fields.String(required=True)
+    trigger = fields.String(required=True, metadata={"example": "manual"})
+    status = fields.String(required=True, metadata={"example": "running"})
+    stage = fields.String(required=True, allow_none=True, metadata={"example": "fit"})
+    progress = fields.Float(required=True, metadata={"description": "Share of the stage.", "example": 0.5})
+    attempt = fields.Integer(required=True, metadata={"example": 1})
+    requested_by = fields.String(required=True)
+    reason = fields.String(required=True, allow_none=True)
+    force = fields.Boolean(required=True)
+    queued_at = time(required=True)
+    started_at = time(required=True, allow_none=True)
+    finished_at = time(required=True, allow_none=True)
+    seconds = fields.Dict(required=True, metadata={"example": {"read": 0.4, "fit": 12.1}})
+    data = fields.Dict(required=True, allow_none=True)
+    parameters = fields.Dict(required=True, allow_none=True)
+    metrics = fields.Dict(required=True, allow_none=True)
+    gate = fields.Dict(required=True, allow_none=True)
+    model_version = fields.String(required=True, allow_none=True)
+    error = fields.String(required=True, allow_none=True)
+
+
+class TrainingRunQuery(PageQuery):
+    """Which runs."""
+
+    status = fields.String(
+        load_default=None,
+        validate=validate.OneOf(["queued", "running", "succeeded", "rejected", "failed", "cancelled"]),
+    )
+    cursor = Cursor(datetime, str, load_default=None)
+
+
+class TrainingRunPage(Schema):
+    """Runs, newest first."""
+
+    training_runs = fields.List(fields.Nested(TrainingRunSchema), required=True)
+    next_cursor = fields.String(required=True, allow_none=True)
+
+
+class ModelVersionSchema(Schema):
+    """What a run produced, and what became of it."""
+
+    version = fields.String(required=True, metadata={"example": "20261123T000007Z-1f0c9a77"})
+    run_id = fields.String(required=True, allow_none=True)
+    status = fields.String(required=True, metadata={"example": "active"})
+    created_at = time(required=True)
+    activated_at = time(required=True, allow_none=True)
+    manifest = fields.Dict(required=True)
+
+
+class ModelVersionList(Schema):
+    """All versions, the newest first."""
+
+    model_versions = fields.List(fields.Nested(ModelVersionSchema), required=True)
