@@ -222,7 +222,7 @@ class Config:
         128, _integer(1, 1024), "Length of an embedding at the most; small data gets a shorter one."
     )
     model_epochs: int = _setting(
-        60,
+        30,
         _integer(1, 1000),
         "Passes over the interactions at the most; a training finds out how many are best.",
     )
