@@ -10,7 +10,7 @@ from typing import Any
 from recsvc.errors import InvalidInputError, NotFoundError
 from recsvc.storage.database import write_transaction
 from recsvc.storage.models import Item, User, now
-from recsvc.storage.queries import features, items, users
+from recsvc.storage.queries import features, items, shop_ids, users
 from recsvc.storage.queries.features import CATEGORY, Label
 
 Features = Mapping[str, Sequence[str]]
@@ -74,7 +74,8 @@ def put_items(contents: Iterable[tuple[str, ItemContent]]) -> int:
     labels = {item_id: _labels(content.features, content.categories) for item_id, content in by_id.items()}
     if by_id:
         with write_transaction():
-            keys = items.upsert([_item_row(item_id, content) for item_id, content in by_id.items()])
+            items.upsert([_item_row(item_id, content) for item_id, content in by_id.items()])
+            keys = shop_ids.keys_of("item", by_id.keys())
             features.replace("item", {keys[item_id]: labels[item_id] for item_id in by_id})
     return len(by_id)
 
@@ -159,7 +160,7 @@ def put_users(contents: Iterable[tuple[str, Features]]) -> int:
     labels = {user_id: _labels(user_features) for user_id, user_features in contents}
     if labels:
         with write_transaction():
-            keys = users.ensure(labels.keys())
+            keys = shop_ids.ensure_keys("user", labels.keys())
             users.hold(keys.values())
             features.replace("user", {keys[user_id]: of_user for user_id, of_user in labels.items()})
     return len(labels)

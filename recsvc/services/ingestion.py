@@ -12,7 +12,7 @@ from recsvc.services.events import RATING, EventBook, event_book
 from recsvc.services.limits import CLOCK_TOLERANCE
 from recsvc.storage.database import write_transaction
 from recsvc.storage.models import Interaction, now
-from recsvc.storage.queries import interactions, items, users
+from recsvc.storage.queries import interactions, shop_ids, users
 
 
 @dataclass(frozen=True)
@@ -140,8 +140,8 @@ def _check(interaction: NewInteraction, book: EventBook, moment: datetime) -> No
 def _item_keys(batch: Sequence[NewInteraction]) -> dict[str, int]:
     item_ids = {interaction.item_id for interaction in batch}
     if current_config().unknown_items == "reject":
-        return items.keys_of(item_ids)
-    return items.ensure(item_ids)
+        return shop_ids.keys_of("item", item_ids)
+    return shop_ids.ensure_keys("item", item_ids)
 
 
 def _unknown_item(interaction: NewInteraction) -> UnknownItemError:
@@ -152,7 +152,7 @@ def _unknown_item(interaction: NewInteraction) -> UnknownItemError:
 def _rows(
     batch: Sequence[NewInteraction], item_keys: dict[str, int], book: EventBook
 ) -> list[dict[str, object]]:
-    user_keys = users.ensure({interaction.user_id for interaction in batch})
+    user_keys = shop_ids.ensure_keys("user", {interaction.user_id for interaction in batch})
     moment = now()
     return [
         {

@@ -18,7 +18,7 @@ from recsvc.recommender.keys import locate
 from recsvc.recommender.ranking import top_k
 from recsvc.services.events import event_book
 from recsvc.services.serving import ServingView, serving
-from recsvc.storage.queries import features, interactions, items
+from recsvc.storage.queries import features, interactions, items, shop_ids
 from recsvc.storage.queries.interactions import HistoryRow
 
 PERSONAL = "personal"
@@ -88,7 +88,7 @@ def for_user(user_id: str, filters: Filters) -> Recommendations:
 def for_session(item_ids: Sequence[str], filters: Filters) -> Recommendations:
     """Recommends items to a visitor of whom only the items looked at are known."""
     view = serving().view()
-    keys = items.keys_of(item_ids)
+    keys = shop_ids.keys_of("item", item_ids)
     seen = list(keys.values())
     taste = _taste_of_session(view, seen)
     return _list(view, filters, taste, user_id=None, seen=seen)
@@ -242,7 +242,7 @@ def _list(
 
 def _candidates(view: ServingView, filters: Filters, seen: Sequence[int]) -> NDArray[np.intp]:
     allowed = view.recommendable.copy()
-    excluded = list(items.keys_of(filters.exclude).values()) if filters.exclude else []
+    excluded = list(shop_ids.keys_of("item", filters.exclude).values()) if filters.exclude else []
     allowed[view.indexes_of(np.array([*seen, *excluded], np.int64))] = False
     if filters.category is None:
         return np.flatnonzero(allowed)

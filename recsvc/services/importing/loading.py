@@ -18,7 +18,7 @@ from recsvc.services.importing.rows import BadRow, InteractionRow, ItemRow, RowE
 from recsvc.storage import bulk
 from recsvc.storage.database import write_transaction
 from recsvc.storage.models import now
-from recsvc.storage.queries import items, users
+from recsvc.storage.queries import shop_ids
 from recsvc.storage.types import to_microseconds
 
 INTERACTIONS_A_CHUNK = 50_000
@@ -100,7 +100,7 @@ class Loader:
         with write_transaction(keys_are_known=True):
             self._find_items({row[1] for row in chunk})
             known = chunk if self._creates_items else [row for row in chunk if row[1] in self._item_keys]
-            user_keys = bulk.ensure_keys("user", {row[0] for row in known})
+            user_keys = shop_ids.ensure_keys("user", {row[0] for row in known})
             stored = bulk.insert_interactions(self._rows(known, user_keys)) if known else 0
         self.outcome.stored += stored
         self.outcome.duplicates += len(known) - stored
@@ -113,7 +113,7 @@ class Loader:
     def _find_items(self, item_ids: set[str]) -> None:
         unknown = item_ids - self._item_keys.keys()
         if unknown:
-            find = bulk.ensure_keys if self._creates_items else bulk.keys_of
+            find = shop_ids.ensure_keys if self._creates_items else shop_ids.keys_of
             self._item_keys.update(find("item", unknown))
 
     def _rows(self, chunk: list[InteractionRow], user_keys: dict[str, int]) -> list[bulk.BulkInteraction]:
@@ -145,11 +145,11 @@ class Loader:
         ]
 
     def _store_items(self, chunk: list[ItemRow]) -> None:
-        known = items.keys_of({item_id for item_id, _ in chunk})
+        known = shop_ids.keys_of("item", {item_id for item_id, _ in chunk})
         self._count_contents(len(chunk), put_items(chunk), len(known))
 
     def _store_users(self, chunk: list[UserRow]) -> None:
-        known = users.keys_of({user_id for user_id, _ in chunk})
+        known = shop_ids.keys_of("user", {user_id for user_id, _ in chunk})
         self._count_contents(len(chunk), put_users(chunk), len(known))
 
     def _count_contents(self, rows: int, written: int, known: int) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import or_, select, update
 
 from recsvc.extensions import db
-from recsvc.storage.database import chunks, insert_ignoring_conflicts, insert_into
+from recsvc.storage.database import insert_into
 from recsvc.storage.models import CatalogueState, Feature, Item, ItemFeature, now
 from recsvc.storage.queries.features import CATEGORY
 
@@ -19,41 +19,11 @@ def find(item_id: str) -> Item | None:
     return db.session.scalar(statement.execution_options(populate_existing=True))
 
 
-def keys_of(item_ids: Collection[str]) -> dict[str, int]:
-    """Item ids to item keys, of those that exist, deleted ones among them."""
-    found: dict[str, int] = {}
-    for chunk in chunks(item_ids):
-        rows = db.session.execute(select(Item.item_id, Item.item_key).where(Item.item_id.in_(chunk)))
-        found.update((item_id, item_key) for item_id, item_key in rows)
-    return found
-
-
-def ensure(item_ids: Collection[str]) -> dict[str, int]:
-    """Item ids to item keys; items never heard of are made, without any title or feature."""
-    found = keys_of(item_ids)
-    missing = sorted(set(item_ids) - found.keys())
-    if missing:
-        moment = now()
-        db.session.execute(
-            insert_ignoring_conflicts(Item),
-            [
-                {"item_id": item_id, "attributes": {}, "created_at": moment, "updated_at": moment}
-                for item_id in missing
-            ],
-        )
-        found.update(keys_of(missing))
-        mark_catalogue_changed()
-    return found
-
-
-def upsert(rows: Sequence[dict[str, Any]]) -> dict[str, int]:
+def upsert(rows: Sequence[dict[str, Any]]) -> None:
     """Creates items, or replaces all that is said of them; a deleted one is back.
 
     Args:
         rows: Values of the columns, a dictionary a row, all with the same names.
-
-    Returns:
-        Item ids to item keys.
     """
     moment = now()
     insert = insert_into(Item)
@@ -71,7 +41,6 @@ def upsert(rows: Sequence[dict[str, Any]]) -> dict[str, int]:
         ],
     )
     mark_catalogue_changed()
-    return keys_of([row["item_id"] for row in rows])
 
 
 def change(item_key: int, values: dict[str, Any]) -> None:

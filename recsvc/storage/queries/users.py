@@ -8,50 +8,13 @@ from typing import Any
 from sqlalchemy import delete, select
 
 from recsvc.extensions import db
-from recsvc.storage.database import chunks, insert_ignoring_conflicts
-from recsvc.storage.models import Interaction, User, UserFeature, now
+from recsvc.storage.database import chunks
+from recsvc.storage.models import Interaction, User, UserFeature
 
 
 def find(user_id: str) -> User | None:
     """The user of that id, if there is one."""
     return db.session.scalar(select(User).where(User.user_id == user_id))
-
-
-def keys_of(user_ids: Collection[str]) -> dict[str, int]:
-    """User ids to user keys, of those that exist."""
-    found: dict[str, int] = {}
-    for chunk in chunks(user_ids):
-        rows = db.session.execute(select(User.user_id, User.user_key).where(User.user_id.in_(chunk)))
-        found.update((user_id, user_key) for user_id, user_key in rows)
-    return found
-
-
-def ensure(user_ids: Collection[str]) -> dict[str, int]:
-    """User ids to user keys; users that do not exist yet are made."""
-    found = _kept_keys_of(user_ids)
-    # Always in one order, so that two transactions that make the same users cannot wait for each other.
-    while missing := sorted(set(user_ids) - found.keys()):
-        moment = now()
-        db.session.execute(
-            insert_ignoring_conflicts(User),
-            [{"user_id": user_id, "created_at": moment} for user_id in missing],
-        )
-        found.update(_kept_keys_of(missing))
-    return found
-
-
-def _kept_keys_of(user_ids: Collection[str]) -> dict[str, int]:
-    # Locked as a foreign key locks: nobody erases these users before this transaction ends, and one who is
-    # just being erased is waited for and then not found.
-    found: dict[str, int] = {}
-    for chunk in chunks(user_ids):
-        rows = db.session.execute(
-            select(User.user_id, User.user_key)
-            .where(User.user_id.in_(chunk))
-            .with_for_update(read=True, key_share=True)
-        )
-        found.update((user_id, user_key) for user_id, user_key in rows)
-    return found
 
 
 def hold(user_keys: Collection[int]) -> None:
