@@ -9,7 +9,8 @@ PYTEST_ARGS ?= -n 4 --dist worksteal
 setup: $(INSTALLED)
 
 $(INSTALLED): requirements-dev.txt setup.cfg pyproject.toml
-	$(PYTHON) -m venv $(VENV)
+	@echo "Installing into $(VENV); the first time takes a minute."
+	@$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	touch $@

@@ -1,7 +1,13 @@
 """The web process: `gunicorn wsgi:app`."""
 
+import sys
+
 from recsvc import create_app
+from recsvc.config import InvalidSettingError
 from recsvc.services.serving import start_serving
 
-app = create_app()
+try:
+    app = create_app()
+except InvalidSettingError as error:
+    sys.exit(f"recsvc: {error}")
 start_serving(app)

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import functools
+import sys
 from collections.abc import Callable
 from typing import Any
 
 from flask import Flask
 
 from recsvc import create_app
+from recsvc.config import InvalidSettingError
 
 
 @functools.cache
 def application() -> Flask:
-    """The application of this process."""
-    return create_app()
+    """The application of this process, which a wrong setting ends with one message."""
+    try:
+        return create_app()
+    except InvalidSettingError as error:
+        sys.exit(f"recsvc: {error}")
 
 
 def in_application(job: Callable[..., Any]) -> Callable[..., Any]:

@@ -7,11 +7,13 @@ import signal
 import sys
 import time
 from collections.abc import Callable
+from resource import struct_rusage
 from types import FrameType
 
 import structlog
 from redis.exceptions import RedisError
 from rq import Worker
+from rq.job import Job
 from rq.logutils import setup_loghandlers
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -44,6 +46,14 @@ class PatientWorker(Worker):
         """Ends the worker after the job it is at."""
         self.told_to_stop = True
         super().request_stop(signum, frame)  # type: ignore[no-untyped-call]
+
+    def handle_work_horse_killed(self, job: Job, retpid: int, ret_val: int, rusage: struct_rusage) -> None:
+        """Ends the run of a job whose process was killed once too often, by the system for its memory say."""
+        super().handle_work_horse_killed(job, retpid, ret_val, rusage)  # type: ignore[no-untyped-call]
+        if job.func_name == queues.TRAIN and not job.retries_left:
+            training.fail(job.args[0], "The process that trained was killed twice; did it run out of memory?")
+            db.session.remove()
+            db.engine.dispose()
 
 
 def run_worker() -> None:
@@ -100,17 +110,22 @@ def _schedule() -> None:
 def _outlast_outages(main: Callable[[], None]) -> None:
     while True:
         # Until RQ's own handlers are in place, and after they have been left behind by an error.
-        signal.signal(signal.SIGTERM, _leave)
+        _leave_when_told()
         try:
             main()
         except (RedisError, QueueUnavailableError, SQLAlchemyError) as error:
             if isinstance(error, SQLAlchemyError) and not is_unavailable(error):
                 raise
-            signal.signal(signal.SIGTERM, _leave)
+            _leave_when_told()
             logger.warning("waiting_for_redis_or_database", error=str(error))
             time.sleep(_RETRY_EVERY)
         else:
             return
+
+
+def _leave_when_told() -> None:
+    for signum in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(signum, _leave)
 
 
 def _leave(_signal: int, _frame: FrameType | None) -> None:

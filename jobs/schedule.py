@@ -107,6 +107,6 @@ def reconcile(scheduler: Scheduler, jobs: Sequence[PeriodicJob]) -> None:
             queue_name=periodic.queue,
             # The job's data must outlive the time between two runs: -1 keeps it.
             result_ttl=-1,
-            timeout=60,
+            timeout=queues.DISPATCH_PATIENCE + 60,
         )
         logger.info("periodic_job_registered", job_id=job_id, cron=periodic.cron)

@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 from rq.exceptions import AbandonedJobError
 from rq.job import Job
+from sqlalchemy.exc import SQLAlchemyError
 
 from jobs.context import in_application
+from recsvc import queues
+from recsvc.errors import QueueUnavailableError
+from recsvc.extensions import db
 from recsvc.services import training
+from recsvc.storage.database import is_unavailable
+
+_RETRY_EVERY = 2.0  # seconds
 
 
 @in_application
@@ -19,8 +27,19 @@ def train(run_id: str) -> None:
 
 @in_application
 def request_scheduled() -> None:
-    """What the schedule runs: asks for a training run, and is done at once."""
-    training.request_scheduled()
+    """What the schedule runs: asks for a training run. An outage in that minute does not cost the day's."""
+    give_up_at = time.monotonic() + queues.DISPATCH_PATIENCE
+    while True:
+        try:
+            training.request_scheduled()
+        except (QueueUnavailableError, SQLAlchemyError) as error:
+            is_outage = isinstance(error, QueueUnavailableError) or is_unavailable(error)
+            if not is_outage or time.monotonic() > give_up_at:
+                raise
+            db.session.rollback()
+            time.sleep(_RETRY_EVERY)
+        else:
+            return
 
 
 @in_application

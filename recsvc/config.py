@@ -140,7 +140,6 @@ def _admin_key(text: str) -> str:
     return text
 
 
-TEXT = SettingType("any text", str)
 PATH = SettingType("a folder's path", Path)
 BOOLEAN = SettingType("true or false", _boolean, lambda value: str(value).lower())
 CRON = SettingType("a cron line of five fields, in UTC, such as 0 0 * * *", _cron)

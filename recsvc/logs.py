@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import logging
 import sys
-from typing import Any
+from typing import Any, TextIO
 
 import structlog
 
 
-def configure_logging(level: str, log_format: str) -> None:
+def configure_logging(level: str, log_format: str, stream: TextIO = sys.stdout) -> None:
     """Sends structlog's and the standard library's lines through one chain.
 
     Args:
         level: Least severe line written, such as INFO.
         log_format: `json` for one object a line, `console` for people.
+        stream: Where to write.
     """
     shared: list[Any] = [
         structlog.contextvars.merge_contextvars,
@@ -37,9 +38,9 @@ def configure_logging(level: str, log_format: str) -> None:
     renderer: Any = (
         structlog.processors.JSONRenderer(ensure_ascii=False)
         if log_format == "json"
-        else structlog.dev.ConsoleRenderer(colors=sys.stdout.isatty())
+        else structlog.dev.ConsoleRenderer(colors=stream.isatty())
     )
-    handler = logging.StreamHandler(sys.stdout)
+    handler = logging.StreamHandler(stream)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=shared,

@@ -25,6 +25,8 @@ TRAINING_JOB_FAILED = "jobs.training.record_failure"
 REQUEST_SCHEDULED_TRAINING = "jobs.training.request_scheduled"
 SWEEP_RUNS = "jobs.maintenance.sweep_runs"
 
+DISPATCH_PATIENCE = 600  # seconds for which the scheduled job waits for a database or Redis that is away
+
 _ANSWER_TIMEOUT = 2.0
 
 

@@ -4,18 +4,29 @@ from __future__ import annotations
 
 import sys
 
+from flask import Flask
 from flask.cli import FlaskGroup
 from sqlalchemy.exc import SQLAlchemyError
 
 from recsvc.cli import config, demo, import_data, keys, train, valkey
 from recsvc.config import Config, InvalidSettingError
 from recsvc.factory import create_app
+from recsvc.logs import configure_logging
 from recsvc.storage.database import is_unavailable
+
+
+def _create_app() -> Flask:
+    config = Config.from_environment()
+    app = create_app(config)
+    # What a command prints is for whoever reads its output; what it logs is not.
+    configure_logging(config.log_level, config.log_format, sys.stderr)
+    return app
+
 
 cli = FlaskGroup(
     name="recsvc",
     help="The recommendation service that stands beside a shop.",
-    create_app=create_app,
+    create_app=_create_app,
     add_version_option=False,
     load_dotenv=False,
 )

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import click
@@ -21,18 +23,21 @@ from recsvc.services import keys
 def demo(once: bool) -> None:
     """Run the whole system with a bookshop in it, until Ctrl-C.
 
-    The books are real; the readers are generated. The data stays in the instance folder: started again, the
-    shop is the one you left.
+    The books are real; the readers are generated. What you write stays in the instance folder; started again,
+    the demo puts its own books and readers back as they were.
     """
     config = current_config()
     click.secho("A bookshop", bold=True)
-    upgrade()
-    books, new = open_shop()
-    click.echo(f"{books} real books; {new} new interactions of generated readers, who are nobody real.")
-    _, key = keys.create("admin", "demo")
     log = config.instance_dir / "processes.log"
     try:
-        with system.whole_system(config, log) as url, system.client_of(url, key) as client:
+        upgrade()
+        books, new = open_shop()
+        click.echo(f"{books} real books; {new} new interactions of generated readers, who are nobody real.")
+        with (
+            _demo_key() as key,
+            system.whole_system(config, log) as url,
+            system.client_of(url, key) as client,
+        ):
             click.echo("web, worker and scheduler run. The worker trains …")
             run = system.train(client)
             system.wait_for_version(client, run["model_version"])
@@ -47,6 +52,16 @@ def demo(once: bool) -> None:
         raise click.ClickException(str(error)) from error
     except KeyboardInterrupt:
         click.echo("\nStopping.")
+
+
+@contextmanager
+def _demo_key() -> Iterator[str]:
+    """An admin key for as long as the demo runs."""
+    credential, key = keys.create("admin", "demo")
+    try:
+        yield key
+    finally:
+        keys.revoke(credential.key_id)
 
 
 def _tell_where_to_go(url: str, key: str, log: Path) -> None:

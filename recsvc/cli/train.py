@@ -15,6 +15,7 @@ from recsvc.services import training
 from recsvc.storage.models import UNDER_WAY, TrainingRun
 
 _LOOK_EVERY = 0.5  # seconds
+_NOBODY_AFTER = 10.0  # seconds
 
 
 @click.command()
@@ -40,6 +41,7 @@ def train(wait: bool, reason: str | None) -> None:
 
 
 def _follow(run_id: str) -> TrainingRun:
+    began, is_warned = time.monotonic(), False
     with Progress(console=Console(stderr=True)) as bar:
         task = bar.add_task("queued", total=1.0)
         while True:
@@ -49,4 +51,7 @@ def _follow(run_id: str) -> TrainingRun:
             bar.update(task, description=run.stage or run.status, completed=run.progress)
             if run.status not in UNDER_WAY:
                 return run
+            if run.status == "queued" and not is_warned and time.monotonic() - began > _NOBODY_AFTER:
+                bar.console.print("No worker has taken it yet. Does one run? python worker.py")
+                is_warned = True
             time.sleep(_LOOK_EVERY)

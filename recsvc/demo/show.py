@@ -36,7 +36,9 @@ def tell_of_readers(client: httpx.Client, version: str) -> None:
 
 def wait_for_interrupt() -> None:
     """Returns when Ctrl-C is pressed, or the process is asked to end."""
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    # SIGINT too: a shell that starts this in the background has it ignored.
+    for signum in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(signum, signal.default_int_handler)
     try:
         signal.pause()
     except KeyboardInterrupt:

@@ -42,7 +42,10 @@ def whole_system(config: Config, log: Path) -> Iterator[str]:
     Raises:
         NotRunningError: The web process does not come up.
     """
-    port = _free_port(int(os.environ.get("PORT") or 5000))
+    wanted = os.environ.get("PORT") or "5000"
+    if not wanted.isdecimal() or int(wanted) > 65_535:
+        raise NotRunningError(f"PORT got {wanted!r}; it takes a whole number from 0 to 65535.")
+    port = _free_port(int(wanted))
     executables = str(Path(sys.executable).parent)
     environment = {
         **os.environ,

@@ -167,12 +167,12 @@ class Fitting:
         """
         items, users = self.item_features.rows.shape[0], self.user_features.rows.shape[0]
         likes = np.bincount(self.strengths.indices, minlength=items)
-        is_warm = likes > 0
+        is_hot = likes > 0
         identities, of_features = np.split(self.model.item_embeddings, [items])
         biases, biases_of_features = np.split(self.model.item_biases, [items])
         usual_bias = np.average(biases, weights=likes)
-        item_biases = np.where(is_warm, biases, usual_bias) + self.item_features.rows @ biases_of_features
-        item_embeddings = identities * is_warm[:, None] + self.item_features.rows @ of_features
+        item_biases = np.where(is_hot, biases, usual_bias) + self.item_features.rows @ biases_of_features
+        item_embeddings = identities * is_hot[:, None] + self.item_features.rows @ of_features
         if not (np.isfinite(item_embeddings).all() and np.isfinite(item_biases).all()):
             raise ValueError("the fit diverged: embeddings are not finite; try a smaller learning rate")
         return LearnedFactors(

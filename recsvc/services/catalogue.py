@@ -74,8 +74,8 @@ def put_items(contents: Iterable[tuple[str, ItemContent]]) -> int:
     labels = {item_id: _labels(content.features, content.categories) for item_id, content in by_id.items()}
     if by_id:
         with write_transaction():
-            items.upsert([_item_row(item_id, content) for item_id, content in by_id.items()])
-            keys = shop_ids.keys_of("item", by_id.keys())
+            keys = shop_ids.ensure_keys("item", by_id.keys())
+            items.replace_contents([_item_row(keys[item_id], content) for item_id, content in by_id.items()])
             features.replace("item", {keys[item_id]: labels[item_id] for item_id in by_id})
     return len(by_id)
 
@@ -172,8 +172,13 @@ def patch_user(user_id: str, changes: Mapping[str, Any]) -> KnownUser:
     Raises:
         NotFoundError: There is no such user.
     """
-    present = get_user(user_id)
-    put_users([(user_id, changes.get("features", present.features))])
+    with write_transaction():
+        user = users.find(user_id)
+        if user is None:
+            raise NotFoundError("user", user_id)
+        users.hold([user.user_key])
+        if "features" in changes:
+            features.replace("user", {user.user_key: _labels(changes["features"])})
     return get_user(user_id)
 
 
@@ -194,9 +199,9 @@ def list_users(*, after: int, limit: int) -> list[KnownUser]:
     return _as_known_users(users.page(after=after, limit=limit))
 
 
-def _item_row(item_id: str, content: ItemContent) -> dict[str, Any]:
+def _item_row(item_key: int, content: ItemContent) -> dict[str, Any]:
     fields = asdict(content)
-    return {"item_id": item_id} | {
+    return {"item_key": item_key} | {
         name: value for name, value in fields.items() if name not in {"features", "categories"}
     }
 

@@ -61,7 +61,7 @@ def record(interaction: NewInteraction) -> tuple[int, bool]:
         item_keys = _item_keys([interaction])
         if interaction.item_id not in item_keys:
             raise _unknown_item(interaction)
-        keys, _ = interactions.insert_new(_rows([interaction], item_keys, book))
+        keys = interactions.insert_new(_rows([interaction], item_keys, book))
         if keys:
             return keys[0], False
         stored = interactions.keys_by_event_id([str(interaction.event_id)])
@@ -95,7 +95,7 @@ def record_batch(batch: Iterable[tuple[int, NewInteraction]]) -> BatchOutcome:
             for index, interaction in good
             if interaction.item_id not in item_keys
         ]
-        inserted = interactions.insert_new(_rows(known, item_keys, book))[0] if known else []
+        inserted = interactions.insert_new(_rows(known, item_keys, book)) if known else []
     rejected.sort(key=lambda rejection: rejection.index)
     return BatchOutcome(len(inserted), len(known) - len(inserted), rejected)
 
@@ -140,7 +140,7 @@ def _check(interaction: NewInteraction, book: EventBook, moment: datetime) -> No
 def _item_keys(batch: Sequence[NewInteraction]) -> dict[str, int]:
     item_ids = {interaction.item_id for interaction in batch}
     if current_config().unknown_items == "reject":
-        return shop_ids.keys_of("item", item_ids)
+        return shop_ids.keys_of("listed item", item_ids)
     return shop_ids.ensure_keys("item", item_ids)
 
 

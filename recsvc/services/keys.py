@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import math
 import secrets
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import structlog
+from flask import current_app
 from sqlalchemy.exc import SQLAlchemyError
 
 from recsvc.config import current_config
@@ -20,6 +23,7 @@ from recsvc.storage.queries import api_keys
 
 logger = structlog.get_logger(__name__)
 
+_USE_TRIED_AGAIN_AFTER = 60.0  # seconds
 ROLES = ("admin", "service", "read")
 _LONGEST_NAME = 200  # leaves room for it in what records who asked
 
@@ -68,7 +72,7 @@ def authenticate(text: str) -> Credential | None:
     if key is None or not is_right or key.revoked_at is not None:
         return None
     if api_keys.is_use_worth_recording(key):
-        _record_use(key_id)
+        _try_to_record_use(key_id)
     return Credential(key.key_id, key.role, key.name)
 
 
@@ -101,7 +105,11 @@ def _hash(secret: str) -> str:
     return hashlib.sha256(secret.encode("utf-8", "surrogateescape")).hexdigest()
 
 
-def _record_use(key_id: str) -> None:
+def _try_to_record_use(key_id: str) -> None:
+    failed_at: dict[str, float] = current_app.extensions.setdefault("recsvc.key_uses_failed_at", {})
+    # While the database is locked each try waits: one a minute may, but not every request.
+    if time.monotonic() - failed_at.get(key_id, -math.inf) < _USE_TRIED_AGAIN_AFTER:
+        return
     try:
         with write_transaction():
             api_keys.record_use(key_id)
@@ -110,4 +118,5 @@ def _record_use(key_id: str) -> None:
             raise
         # A read must not fail because a note about it cannot be written.
         db.session.rollback()
+        failed_at[key_id] = time.monotonic()
         logger.warning("key_use_not_recorded", key_id=key_id)

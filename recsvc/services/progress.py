@@ -13,7 +13,7 @@ from flask import Flask, current_app
 from sqlalchemy.exc import SQLAlchemyError
 
 from recsvc.errors import RunEndedError
-from recsvc.storage.database import write_transaction
+from recsvc.storage.database import is_unavailable, write_transaction
 from recsvc.storage.models import now
 from recsvc.storage.queries import training_runs
 
@@ -50,8 +50,16 @@ class Progress:
         Raises:
             RunEndedError: As `write` does.
         """
-        if time.monotonic() - self._written_at >= _PROGRESS_EVERY:
+        if time.monotonic() - self._written_at < _PROGRESS_EVERY:
+            return
+        try:
             self.write(progress=round(min(done, 1.0), 4))
+        except SQLAlchemyError as error:
+            if not is_unavailable(error):
+                raise
+            # A note that cannot be written now must not cost hours of work; the next one may be.
+            logger.warning("progress_not_written", run_id=self.run_id, error=str(error.__cause__ or error))
+            self._written_at = time.monotonic()
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
@@ -65,7 +73,7 @@ class Progress:
 
 
 @contextmanager
-def heartbeat(run_id: str) -> Iterator[None]:
+def heartbeat(run_id: str, attempt: int) -> Iterator[None]:
     """Writes to the run every few seconds that this process lives, until the block ends."""
     app: Flask = current_app._get_current_object()  # type: ignore[attr-defined]
     stopped = threading.Event()
@@ -74,7 +82,7 @@ def heartbeat(run_id: str) -> Iterator[None]:
         while not stopped.wait(_BEAT_EVERY):
             try:
                 with app.app_context(), write_transaction():
-                    training_runs.change(run_id, heartbeat_at=now())
+                    training_runs.change(run_id, if_attempt=attempt, heartbeat_at=now())
             except SQLAlchemyError as error:
                 logger.warning("heartbeat_missed", run_id=run_id, error=str(error))
 

@@ -37,8 +37,11 @@ def check() -> tuple[bool, dict[str, str]]:
         "redis": _redis,
         "model": _model,
     }
-    states = {}
+    states: dict[str, str] = {}
     for name, look in checks.items():
+        if name in {"migrations", "model"} and not all(states.get(needed, OK) == OK for needed in _NEEDED):
+            states[name] = "Not looked at, since the database is not ready."
+            continue
         try:
             states[name] = look()
         except SQLAlchemyError as error:

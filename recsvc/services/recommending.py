@@ -47,7 +47,7 @@ class Recommendations:
     Attributes:
         user_id: For whom; None for a visitor.
         model_version: What it was computed with; None where there is no model yet.
-        strategy: `personal`, `folded_in`, `features` or `popular`.
+        strategy: `personal`, `folded_in`, `features` or `popular`; `similar` beside an item.
         recommendation_id: Names this answer, so that an interaction can say what it came from.
         items: Best first.
     """

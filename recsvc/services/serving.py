@@ -25,8 +25,10 @@ from recsvc.extensions import db
 from recsvc.recommender.bundle import Bundle
 from recsvc.recommender.keys import locate
 from recsvc.services import training
+from recsvc.services.events import event_book
 from recsvc.services.registry import model_store
 from recsvc.storage import artifacts
+from recsvc.storage.database import is_unavailable
 from recsvc.storage.queries import features, interactions, items
 
 logger = structlog.get_logger(__name__)
@@ -175,13 +177,24 @@ def watch(app: Flask, stopped: threading.Event) -> threading.Thread:
     def look() -> None:
         with app.app_context():
             interval = current_config().reload_interval
+        has_started, outage = False, None
         while True:
             began = time.monotonic()
             try:
                 with app.app_context():
                     serving().refresh()
-            except Exception:  # whatever it was, the view stays as it is, and the next look may succeed
-                logger.exception("refresh_failed")
+                    if not has_started:
+                        training.request_on_startup()
+                has_started, outage = True, None
+            except Exception as error:  # whatever it was, the view stays, and the next look may succeed
+                away = isinstance(error, QueueUnavailableError) or (
+                    isinstance(error, SQLAlchemyError) and is_unavailable(error)
+                )
+                if not away:
+                    logger.exception("refresh_failed")
+                elif outage is not type(error):
+                    logger.warning("refresh_waits", error=str(error.__cause__ or error))
+                outage = type(error)
             # A large catalogue that changes all the time must not keep a process busy with nothing else.
             if stopped.wait(max(interval, time.monotonic() - began)):
                 return
@@ -201,11 +214,6 @@ def start_serving(app: Flask) -> threading.Event:
     # A process answers many requests side by side: for each to use all cores would slow all of them down.
     threadpool_limits(limits=1, user_api="blas")
     watch(app, stopped)
-    with app.app_context():
-        try:
-            training.request_on_startup()
-        except (QueueUnavailableError, SQLAlchemyError) as error:
-            logger.error("startup_training_not_requested", error=str(error))
     return stopped
 
 
@@ -229,7 +237,12 @@ def _build_view(served: ServedVersion | None) -> ServingView:
 
 def _recent_popularity(view: ServingView) -> NDArray[np.float32]:
     popularity = np.zeros(len(view.item_keys), np.float32)
-    counts = np.array(interactions.recent_item_counts(_RECENT_INTERACTIONS), np.int64).reshape(-1, 2)
+    scale = event_book().scale
+    liking = np.flatnonzero(scale.weights > 0).tolist()
+    counted = interactions.recent_item_counts(
+        _RECENT_INTERACTIONS, liking, rating_code=scale.rating_code, neutral=scale.neutral
+    )
+    counts = np.array(counted, np.int64).reshape(-1, 2)
     indexes = locate(view.item_keys, counts[:, 0])
     popularity[indexes[indexes >= 0]] = counts[indexes >= 0, 1]
     return popularity

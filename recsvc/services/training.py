@@ -9,6 +9,7 @@ from typing import Any
 
 import structlog
 from crontab import CronTab
+from sqlalchemy.exc import SQLAlchemyError
 from threadpoolctl import threadpool_limits
 
 from recsvc import queues
@@ -18,7 +19,7 @@ from recsvc.extensions import db
 from recsvc.services import registry
 from recsvc.services.learning import learn
 from recsvc.services.progress import Progress, heartbeat
-from recsvc.storage.database import write_transaction
+from recsvc.storage.database import is_unavailable, write_transaction
 from recsvc.storage.models import UNDER_WAY, TrainingRun, now
 from recsvc.storage.queries import training_runs
 
@@ -205,7 +206,7 @@ def run(run_id: str) -> None:
     progress = Progress(run_id, attempt)
     try:
         # LightFM has threads of its own; those of the linear algebra beside them would be in their way.
-        with heartbeat(run_id), threadpool_limits(limits=1, user_api="blas"):
+        with heartbeat(run_id, attempt), threadpool_limits(limits=1, user_api="blas"):
             version = learn(run_id, progress)
         progress.write(status="succeeded", model_version=version, progress=1.0, finished_at=now())
         logger.info("training_succeeded", run_id=run_id, version=version)
@@ -215,5 +216,7 @@ def run(run_id: str) -> None:
         fail(run_id, error.detail, if_attempt=attempt)
     except Exception as error:
         db.session.rollback()
-        fail(run_id, f"{type(error).__name__}: {error}", if_attempt=attempt)
+        # The database may be back in a moment: the queue tries once more, and ends the run if that fails too.
+        if not (isinstance(error, SQLAlchemyError) and is_unavailable(error)):
+            fail(run_id, f"{type(error).__name__}: {error}", if_attempt=attempt)
         raise

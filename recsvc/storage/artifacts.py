@@ -44,7 +44,7 @@ def write_version(
     temporary = folder.with_name(f".{folder.name}.{os.getpid()}.tmp")
     try:
         # One run is under way at a time: what lies there unfinished is that of a worker that was killed.
-        for abandoned in folder.parent.glob(".*.tmp"):
+        for abandoned in folder.parent.glob(".*.tmp/"):
             shutil.rmtree(abandoned, ignore_errors=True)
         temporary.mkdir(parents=True)
         for name, array in arrays.items():

@@ -38,6 +38,8 @@ class User(Base):
     """Someone the shop recommends to; `user_id` is the shop's own string."""
 
     __tablename__ = "users"
+    # The key of somebody erased is never another's: a version may have been trained with it.
+    __table_args__ = ({"sqlite_autoincrement": True},)
 
     user_key: Mapped[int] = mapped_column(Integer, primary_key=True)
     user_id: Mapped[str] = mapped_column(String(255), unique=True)
@@ -114,7 +116,11 @@ class Interaction(Base):
     """One user–item event. The bulk read goes by primary key, the other hot queries by the two indexes."""
 
     __tablename__ = "interactions"
-    __table_args__ = (Index("ix_interactions_user_newest", "user_key", "occurred_at", "interaction_key"),)
+    __table_args__ = (
+        Index("ix_interactions_user_newest", "user_key", "occurred_at", "interaction_key"),
+        # What was received after a version's watermark has a greater key, whatever was deleted since.
+        {"sqlite_autoincrement": True},
+    )
 
     interaction_key: Mapped[int] = mapped_column(BigKey, primary_key=True)
     user_key: Mapped[int] = mapped_column(ForeignKey("users.user_key"))

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import signal
+
 import pytest
 
 pytestmark = pytest.mark.processes
@@ -61,4 +64,24 @@ def test_a_run_whose_workers_were_killed_twice_fails_and_says_so(system, eventua
     assert "died" in run["error"]
     assert run["finished_at"] is not None
     assert system.recommend()["model_version"] is None
+    system.train()
+
+
+def test_a_run_whose_work_horse_was_killed_twice_fails_at_once_and_says_so(system, eventually):
+    system.start_web()
+    system.fill()
+    worker = system.start_worker()
+    run_id = system.request_training()
+
+    for attempt in (1, 2):
+        eventually(worker.children, f"attempt {attempt} to begin")
+        system.hold(worker, run_id, attempt=attempt)
+        (horse,) = worker.children()
+        os.kill(horse, signal.SIGKILL)
+        eventually(lambda horse=horse: horse not in worker.children(), "the horse to be gone")
+    run = system.wait_for(run_id, "failed")
+
+    assert run["attempt"] == 2
+    assert "killed twice" in run["error"]
+    assert worker.is_alive
     system.train()

@@ -74,3 +74,22 @@ def test_a_worker_that_starts_before_the_database_is_migrated_waits_for_it(make_
 
     system.train()
     assert worker.is_alive
+
+
+def test_a_start_up_training_is_asked_for_once_redis_and_the_database_are_there(make_system, eventually):
+    system = make_system(AUTO_TRAIN_ON_STARTUP="true")
+    system.start_web(workers=2)
+    system.migrate()
+    system.start_redis()
+
+    run = eventually(system.runs, "a training to be asked for")[0]
+
+    assert run["trigger"] == "startup"
+
+
+def test_a_wrong_setting_ends_every_process_with_its_name_and_no_traceback(make_system, eventually):
+    system = make_system(MODEL_EPOCHS=0)
+    for process in (system.start_worker(), system.start_scheduler()):
+        eventually(lambda process=process: not process.is_alive, "the process to end")
+        assert process.exit_code == 1
+        assert process.log.strip() == "recsvc: MODEL_EPOCHS got '0'; it takes a whole number from 1 to 1000"

@@ -6,11 +6,13 @@ import pytest
 from rq import Queue, SimpleWorker
 from rq.exceptions import AbandonedJobError
 from rq.job import Job
+from sqlalchemy.exc import OperationalError
 
 from jobs import context
 from jobs.maintenance import sweep_runs
 from jobs.training import record_failure, request_scheduled
 from recsvc import queues
+from recsvc.errors import QueueUnavailableError
 from recsvc.extensions import db
 from recsvc.services import ingestion, registry, training
 from recsvc.services.ingestion import NewInteraction
@@ -80,3 +82,19 @@ def test_keeping_things_in_order_does_no_harm_where_they_are(job_app):
     sweep_runs()
 
     assert training.page(before=None, limit=9, status=None) == []
+
+
+def test_an_outage_in_the_minute_of_the_schedule_does_not_cost_the_days_run(job_app, redis, monkeypatch):
+    monkeypatch.setattr("jobs.training._RETRY_EVERY", 0.0)
+    outages = [QueueUnavailableError("away"), OperationalError("BEGIN", {}, Exception("database is locked"))]
+    ask = training.request_scheduled
+
+    def ask_when_there():
+        if outages:
+            raise outages.pop()
+        return ask()
+
+    monkeypatch.setattr(training, "request_scheduled", ask_when_there)
+    request_scheduled()
+
+    assert [run.trigger for run in training.page(before=None, limit=9, status=None)] == ["schedule"]

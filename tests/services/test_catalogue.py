@@ -238,3 +238,11 @@ def test_batches_that_name_the_same_items_in_another_order_both_get_through(app)
     for _ in range(5):
         acts = (lambda: catalogue.put_items(batch), lambda: catalogue.put_items(batch[::-1]))
         assert race(app, *acts) == []
+
+
+def test_writing_items_again_uses_up_no_keys(context):
+    for _ in range(5):
+        catalogue.put_items((f"b{number}", ItemContent(title="again")) for number in range(10))
+    catalogue.put_items([("new", ItemContent())])
+
+    assert items.find("new").item_key == 11

@@ -234,3 +234,13 @@ def test_threads_that_make_the_same_users_and_items_all_get_through(app):
     assert failures == []
     with app.app_context():
         assert stored() == 8 * 5 + 5
+
+
+def test_where_unknown_items_are_refused_a_deleted_one_is_too(make_app, database_url):
+    app = make_app(database_url, unknown_items="reject")
+    with app.app_context():
+        put_items([("b1", ItemContent())])
+        delete_item("b1")
+
+        with pytest.raises(UnknownItemError):
+            ingestion.record(NewInteraction("u", "b1", "view"))

@@ -10,7 +10,7 @@ from sqlalchemy import func, select
 from recsvc.errors import NotFoundError
 from recsvc.extensions import db
 from recsvc.services import ingestion
-from recsvc.services.catalogue import get_item, get_user, put_user
+from recsvc.services.catalogue import get_item, get_user, patch_user, put_user
 from recsvc.services.ingestion import NewInteraction
 from recsvc.services.privacy import erase_user
 from recsvc.services.recommending import Filters, for_user
@@ -100,3 +100,23 @@ def test_interactions_that_come_in_while_a_user_is_erased_neither_fail_nor_hinde
     with app.app_context():
         guard(lambda: erase_user("ana"))
         assert rows(Interaction) == 0
+
+
+def test_what_a_new_user_does_is_never_taken_for_what_an_erased_one_did(trained, do, train):
+    last = do("ana", "crime-1")
+    version = train().model_version
+    erase_user("ana")
+
+    assert do("newcomer", "crime-2") > last
+    assert for_user("newcomer", Filters(k=3)).strategy == "folded_in"
+    assert version not in erase_user("newcomer").model_versions
+
+
+def test_a_patch_does_not_bring_an_erased_user_back(context):
+    put_user("ana", {"language": ["pt"]})
+    erase_user("ana")
+
+    with pytest.raises(NotFoundError):
+        patch_user("ana", {})
+    with pytest.raises(NotFoundError):
+        get_user("ana")

@@ -236,3 +236,17 @@ def test_a_long_history_is_left_out_whole_though_its_newest_part_decides_on_tast
 
 def test_every_answer_has_a_name_of_its_own(trained):
     assert len({for_user("nobody", Filters(k=1)).recommendation_id for _ in range(5)}) == 5
+
+
+def test_before_there_is_a_model_popular_is_what_most_users_like_not_what_is_touched_most(context, do):
+    for reader in range(5):
+        do(f"reader-{reader}", "hated", event="dislike")
+        do(f"reader-{reader}", "bad", event="rating", value=1.0)
+    do("keen", *["viewed"] * 9)
+    do("a", "bought", event="purchase")
+    do("b", "bought", event="rating", value=5.0)
+
+    answer = popular(Filters(k=4))
+
+    assert [(item.item_id, item.score) for item in answer.items][:2] == [("bought", 2.0), ("viewed", 1.0)]
+    assert {item.score for item in answer.items[2:]} == {0.0}

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from rq import Queue
 from sqlalchemy import func, select, update
+from sqlalchemy.exc import OperationalError
 
 from recsvc import queues
 from recsvc.errors import ConflictError, NotFoundError, QueueUnavailableError
@@ -434,3 +435,40 @@ def test_a_run_whose_version_is_being_activated_cannot_be_cancelled(context):
         training.cancel(run.run_id)
 
     assert training.get(run.run_id).status == "running"
+
+
+def test_a_database_that_is_locked_for_a_moment_costs_a_note_of_progress_and_not_the_run(
+    context, monkeypatch
+):
+    run, _ = training.request("manual", requested_by="test")
+    with write_transaction():
+        training_runs.change(run.run_id, status="running", attempt=1)
+    progress = Progress(run.run_id, attempt=1)
+
+    def locked(*_args, **_values):
+        raise OperationalError("UPDATE", {}, Exception("database is locked"))
+
+    with monkeypatch.context() as away:
+        away.setattr(training_runs, "change", locked)
+        progress.fraction(0.5)
+    progress._written_at = 0.0
+    progress.fraction(0.75)
+
+    assert training.get(run.run_id).progress == 0.75
+
+
+def test_a_run_whose_database_went_away_is_left_to_the_next_attempt(shop, monkeypatch):
+    def away(*_args, **_kwargs):
+        raise OperationalError("SELECT", {}, Exception("connection lost"))
+
+    run, _ = ask()
+    with monkeypatch.context() as outage:
+        outage.setattr(learning, "build_matrix", away)
+        with pytest.raises(OperationalError):
+            training.run(run.run_id)
+    assert training.get(run.run_id).status == "running"
+
+    training.run(run.run_id)
+
+    ended = training.get(run.run_id)
+    assert (ended.status, ended.attempt) == ("succeeded", 2)

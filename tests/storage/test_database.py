@@ -195,7 +195,7 @@ def test_a_retry_is_found_by_an_index(plans):
 
 def test_what_was_received_last_is_found_without_sorting_all(plans):
     with plans:
-        interactions.recent_item_counts(50)
+        interactions.recent_item_counts(50, [1, 2], rating_code=4, neutral=2.5)
 
     assert "Sort Key: interactions.interaction_key" not in plans.plans[0]
     assert "FOR ORDER BY" not in plans.plans[0]

@@ -102,6 +102,7 @@ def upgrade():
         sa.Column("created_at", types.UtcDateTime(), nullable=False),
         sa.PrimaryKeyConstraint("user_key", name=op.f("pk_users")),
         sa.UniqueConstraint("user_id", name=op.f("uq_users_user_id")),
+        sqlite_autoincrement=True,
     )
     op.create_table(
         "interactions",
@@ -121,6 +122,7 @@ def upgrade():
         sa.ForeignKeyConstraint(["user_key"], ["users.user_key"], name=op.f("fk_interactions_user_key")),
         sa.PrimaryKeyConstraint("interaction_key", name=op.f("pk_interactions")),
         sa.UniqueConstraint("event_id", name=op.f("uq_interactions_event_id")),
+        sqlite_autoincrement=True,
     )
     op.create_index(
         "ix_interactions_user_newest",

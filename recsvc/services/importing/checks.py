@@ -130,9 +130,9 @@ def read_time(field: str, given: Any) -> int:
     """
     try:
         if type(given) is str:
-            microseconds = int(given) * 1_000_000 if given.isdecimal() else _read_time_text(given)
+            microseconds = _read_seconds(field, int(given)) if given.isdecimal() else _read_time_text(given)
         elif type(given) in (int, float):
-            microseconds = round(given * 1_000_000)
+            microseconds = _read_seconds(field, given)
         else:
             raise ValueError(given)
     except (ValueError, OverflowError):
@@ -140,6 +140,14 @@ def read_time(field: str, given: Any) -> int:
     if not _EARLIEST <= microseconds <= _LAST:
         raise RowError(f"{field} is not between the years 1 and 9999")
     return microseconds
+
+
+def _read_seconds(field: str, given: float) -> int:
+    is_day = 1000_01_01 <= given <= 9999_12_31
+    is_year = 1000 <= given <= 9999 and field == "published_at"
+    if is_day or is_year:
+        raise ValueError(given)  # 20260101 and 1899 do not mean 1970
+    return round(given * 1_000_000)
 
 
 def check_item(body: Mapping[str, Any]) -> tuple[str, ItemContent]:

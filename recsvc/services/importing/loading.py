@@ -113,8 +113,10 @@ class Loader:
     def _find_items(self, item_ids: set[str]) -> None:
         unknown = item_ids - self._item_keys.keys()
         if unknown:
-            find = shop_ids.ensure_keys if self._creates_items else shop_ids.keys_of
-            self._item_keys.update(find("item", unknown))
+            if self._creates_items:
+                self._item_keys.update(shop_ids.ensure_keys("item", unknown))
+            else:
+                self._item_keys.update(shop_ids.keys_of("listed item", unknown))
 
     def _rows(self, chunk: list[InteractionRow], user_keys: dict[str, int]) -> list[bulk.BulkInteraction]:
         item_keys, origin, moment, received_at = (

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
 from recsvc.services.catalogue import Features, ItemContent
 
@@ -51,9 +49,6 @@ class BadRow:
     reason: str
     row: str
     kind: str
-
-
-Rows = Iterator[Any]
 
 
 def bad_row(file: str, line: int, error: RowError, raw: Raw) -> BadRow:

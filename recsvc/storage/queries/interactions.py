@@ -22,20 +22,17 @@ class HistoryRow(NamedTuple):
     value: float
 
 
-def insert_new(rows: Sequence[dict[str, Any]]) -> tuple[list[int], set[str]]:
+def insert_new(rows: Sequence[dict[str, Any]]) -> list[int]:
     """Inserts interactions, leaving out those whose `event_id` is stored already.
 
     Args:
         rows: Values of the columns, a dictionary a row, all with the same names.
 
     Returns:
-        The new interaction keys, and the event ids that were new.
+        The new interaction keys.
     """
-    statement = insert_ignoring_conflicts(Interaction).returning(
-        Interaction.interaction_key, Interaction.event_id
-    )
-    inserted = db.session.execute(statement, rows).all()
-    return [key for key, _ in inserted], {event_id for _, event_id in inserted if event_id is not None}
+    statement = insert_ignoring_conflicts(Interaction).returning(Interaction.interaction_key)
+    return list(db.session.scalars(statement, rows))
 
 
 def keys_by_event_id(event_ids: Collection[str]) -> dict[str, int]:
@@ -119,15 +116,26 @@ def delete_one(interaction_key: int) -> bool:
     return found.first() is not None
 
 
-def recent_item_counts(limit: int) -> list[tuple[int, int]]:
-    """Item keys and how often each occurs among the interactions received last.
+def recent_item_counts(
+    limit: int, event_codes: Collection[int], *, rating_code: int, neutral: float
+) -> list[tuple[int, int]]:
+    """Item keys, and how many users like each by the interactions received last.
 
     Args:
         limit: How many interactions to look at, so that the cost has a bound.
+        event_codes: Events that speak for an item.
+        rating_code: The event whose value decides.
+        neutral: Ratings above it speak for an item.
     """
-    recent = select(Interaction.item_key).order_by(Interaction.interaction_key.desc()).limit(limit).subquery()
+    recent = select(Interaction).order_by(Interaction.interaction_key.desc()).limit(limit).subquery()
     rows = db.session.execute(
-        select(recent.c.item_key, func.count()).group_by(recent.c.item_key).order_by(recent.c.item_key)
+        select(recent.c.item_key, func.count(recent.c.user_key.distinct()))
+        .where(
+            recent.c.event_code.in_(event_codes),
+            or_(recent.c.event_code != rating_code, recent.c.value > neutral),
+        )
+        .group_by(recent.c.item_key)
+        .order_by(recent.c.item_key)
     )
     return [(item_key, count) for item_key, count in rows]
 

@@ -8,7 +8,6 @@ from typing import Any
 from sqlalchemy import or_, select, update
 
 from recsvc.extensions import db
-from recsvc.storage.database import insert_into
 from recsvc.storage.models import CatalogueState, Feature, Item, ItemFeature, now
 from recsvc.storage.queries.features import CATEGORY
 
@@ -19,27 +18,16 @@ def find(item_id: str) -> Item | None:
     return db.session.scalar(statement.execution_options(populate_existing=True))
 
 
-def upsert(rows: Sequence[dict[str, Any]]) -> None:
-    """Creates items, or replaces all that is said of them; a deleted one is back.
+def replace_contents(rows: Sequence[dict[str, Any]]) -> None:
+    """Replaces all that is said of items; a deleted one is back.
 
     Args:
-        rows: Values of the columns, a dictionary a row, all with the same names.
+        rows: Values of the columns, `item_key` among them, a dictionary a row, all with the same names.
     """
     moment = now()
-    insert = insert_into(Item)
-    replaced = {
-        Item.__table__.c[column.key]: insert.excluded[column.key]
-        for column in Item.__table__.columns
-        if column.key not in {"item_key", "item_id", "created_at"}
-    }
-    db.session.execute(
-        insert.on_conflict_do_update(index_elements=["item_id"], set_=replaced),
-        # Always in one order, so that two transactions that write the same items cannot wait for each other.
-        [
-            {**row, "created_at": moment, "updated_at": moment, "deleted_at": None}
-            for row in sorted(rows, key=lambda row: row["item_id"])
-        ],
-    )
+    # Always in one order, so that two transactions that write the same items cannot wait for each other.
+    ordered = sorted(rows, key=lambda row: row["item_key"])
+    db.session.execute(update(Item), [{**row, "updated_at": moment, "deleted_at": None} for row in ordered])
     mark_catalogue_changed()
 
 

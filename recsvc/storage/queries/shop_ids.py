@@ -16,6 +16,7 @@ from recsvc.storage.types import UtcDateTime
 _FIND = {
     "user": "SELECT user_id, user_key FROM users WHERE user_id",
     "item": "SELECT item_id, item_key FROM items WHERE item_id",
+    "listed item": "SELECT item_id, item_key FROM items WHERE deleted_at IS NULL AND item_id",
 }
 _MAKE = {
     "user": "INSERT INTO users (user_id, created_at) SELECT id, :now FROM {ids} ON CONFLICT DO NOTHING",
@@ -35,10 +36,10 @@ _AMONG = {
 
 
 def keys_of(noun: str, ids: Collection[str]) -> dict[str, int]:
-    """Ids to keys, of those that exist, deleted items among them.
+    """Ids to keys, of those that exist.
 
     Args:
-        noun: `user` or `item`.
+        noun: `user`, `item` — deleted ones among them — or `listed item`.
         ids: The shop's own ids.
     """
     return _find(noun, ids, lock="")
