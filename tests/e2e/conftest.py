@@ -299,7 +299,7 @@ class System:
             assert answer.status_code == 200, answer.text
             assert answer.json()["accepted"] == len(chunk)
 
-    def fill(self, *, users: int = 40, items: int = 30) -> int:
+    def fill(self, *, users: int = 200, items: int = 30) -> int:
         """Writes readers of two tastes, each with eight books of a taste; returns how many interactions."""
         interactions = [
             {
@@ -380,7 +380,7 @@ class System:
             os.kill(horse, signal.SIGCONT)
             return False
 
-        eventually(is_amid, "the training to be under way", every=0.01)
+        eventually(is_amid, "the training to be under way", every=0.002)
         return int(horse)
 
     def _is_writable(self) -> bool:

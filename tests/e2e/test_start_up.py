@@ -58,7 +58,7 @@ def test_a_web_that_shall_train_on_start_serves_although_redis_is_away(make_syst
     web = system.start_web(workers=2)
 
     assert system.recommend()["strategy"] == "popular"
-    assert web.events("startup_training_not_requested")
+    web.says("refresh_waits")
     assert system.runs() == []
 
 
