@@ -18,6 +18,8 @@ from recsvc.errors import InvalidInputError
 from recsvc.extensions import db
 from recsvc.services.catalogue import get_item, get_user
 from recsvc.services.importing import BadRow, Outcome, Request, UnreadableFileError, import_path
+from recsvc.services.importing.checks import read_time
+from recsvc.services.importing.rows import RowError
 from recsvc.services.ingestion import NewInteraction, history_page, record
 from recsvc.services.privacy import erase_user
 from recsvc.storage.database import write_transaction
@@ -603,3 +605,11 @@ def test_real_pairs_are_stored_whole(sqlite_context, shared_data):
 
     assert (outcome.stored, outcome.duplicates) == (217_242, 0)
     assert rows_of(Interaction) == 217_242
+
+
+@pytest.mark.parametrize(
+    ("field", "given"), [("occurred_at", "20260101"), ("published_at", "20260101"), ("published_at", "1899")]
+)
+def test_a_day_or_a_year_in_digits_is_not_taken_for_seconds_since_1970(field, given):
+    with pytest.raises(RowError, match=f"{field} is neither an RFC 3339 time nor seconds"):
+        read_time(field, given)
