@@ -90,11 +90,6 @@ def is_unavailable(error: SQLAlchemyError) -> bool:
     return isinstance(error, DBAPIError) and error.connection_invalidated
 
 
-def insert_into(model: type[DeclarativeBase]) -> sqlite.Insert | postgresql.Insert:
-    """The database's own INSERT, which can say what happens to rows that a unique constraint refuses."""
-    return sqlite.insert(model) if db.engine.dialect.name == "sqlite" else postgresql.insert(model)
-
-
 def insert_ignoring_conflicts(model: type[DeclarativeBase]) -> sqlite.Insert | postgresql.Insert:
     """An INSERT that leaves rows alone which a unique constraint refuses.
 
@@ -104,7 +99,8 @@ def insert_ignoring_conflicts(model: type[DeclarativeBase]) -> sqlite.Insert | p
     Returns:
         A statement to execute with a list of rows; add `.returning(…)` to learn which were new.
     """
-    return insert_into(model).on_conflict_do_nothing()
+    insert = sqlite.insert if db.engine.dialect.name == "sqlite" else postgresql.insert
+    return insert(model).on_conflict_do_nothing()
 
 
 def chunks(values: Iterable[Any], size: int = 500) -> Iterator[list[Any]]:
