@@ -16,6 +16,8 @@ from flask import current_app
 from sqlalchemy import make_url
 from sqlalchemy.exc import ArgumentError
 
+from recsvc.recommender.voices import voices
+
 DEFAULT_EVENT_WEIGHTS = {
     "view": 1.0,
     "cart": 3.0,
@@ -134,6 +136,13 @@ def _names(text: str) -> frozenset[str]:
     return frozenset(name.strip() for name in text.split(",") if name.strip())
 
 
+def _voices(text: str) -> frozenset[str]:
+    names = _names(text)
+    if not names or not names <= voices().keys():
+        raise ValueError(text)
+    return names
+
+
 def _admin_key(text: str) -> str:
     if len(text) < 16 or not text.isascii() or not text.isprintable():
         raise ValueError(text)
@@ -149,6 +158,11 @@ EVENT_WEIGHTS = SettingType(
     "event=weight pairs with commas between, at least one weight above 0, such as view=1,purchase=5",
     _event_weights,
     lambda value: ",".join(f"{event}={weight:g}" for event, weight in value.items()),
+)
+VOICES = SettingType(
+    f"some of {', '.join(voices())}, with commas between",
+    _voices,
+    lambda value: ",".join(sorted(value)),
 )
 EVENTS = SettingType(
     "events with commas between, such as purchase,like", _names, lambda value: ",".join(sorted(value))
@@ -192,6 +206,12 @@ class Config:
         False, BOOLEAN, "Train when a web process starts and the store has no model."
     )
     train_schedule: str = _setting("0 0 * * *", CRON, "When to train, in UTC.")
+    tune_schedule: str = _setting(
+        "", CRON, "When to tune, in UTC, such as `0 3 * * 0` for once a week; empty for never."
+    )
+    tune_minutes: int = _setting(
+        30, _integer(1, 1440), "Minutes that a scheduled tuning takes; it gives way to a training."
+    )
     train_timeout: int = _setting(3600, _integer(1, 86_400), "Seconds after which a training run fails.")
     train_threads: int = _setting(
         os.cpu_count, _integer(1, 256), "Threads to fit with. 1 makes a fit repeatable bit for bit."
@@ -217,8 +237,22 @@ class Config:
     unknown_items: str = _setting(
         "create", _one_of("create", "reject"), "What happens to an interaction with an item never heard of."
     )
+    half_life_days: float = _setting(
+        0.0, _decimal(0, 100_000), "Days after which an interaction counts half; 0 for never."
+    )
+    voices: frozenset[str] = _setting(
+        lambda: frozenset(voices()), VOICES, "The ways of scoring items that lists are blended from."
+    )
+    model_neighbours: int = _setting(
+        200, _integer(1, 10_000), "How many related items are kept of each item."
+    )
+    model_factors: int = _setting(
+        512, _integer(1, 4096), "Length of a linear factor at the most; a training finds out what is best."
+    )
     model_components: int = _setting(
-        128, _integer(1, 1024), "Length of an embedding at the most; small data gets a shorter one."
+        128,
+        _integer(1, 1024),
+        "Length of a LightFM embedding at the most; small data gets a shorter one.",
     )
     model_epochs: int = _setting(
         30,
@@ -263,6 +297,11 @@ class Config:
             raise InvalidSettingError(
                 f"RATING_BEST={self.rating_best:g} must be above RATING_NEUTRAL={self.rating_neutral:g}"
             )
+
+    @property
+    def half_life(self) -> float | None:
+        """Days after which an interaction counts half; None where its age does not matter."""
+        return self.half_life_days or None
 
     @property
     def models_dir(self) -> Path:

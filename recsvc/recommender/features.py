@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -59,7 +60,7 @@ def build_features(
 
 
 def weighted_sum(
-    known_keys: NDArray[np.int32], embeddings: NDArray[np.float32], feature_keys: list[int]
+    known_keys: NDArray[np.int32], embeddings: NDArray[np.float32], feature_keys: Sequence[int]
 ) -> tuple[NDArray[np.float32], int]:
     """What a row of `FeatureMatrix` with these features stands for.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,6 +11,9 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from recsvc.recommender.keys import distinct
+
+_MICROSECONDS_A_DAY = 86_400_000_000
+_ROWS_AT_ONCE = 1_000_000
 
 
 @dataclass(frozen=True)
@@ -80,12 +84,15 @@ class InteractionMatrix:
     Attributes:
         user_keys: int32, shape (users,), ascending; `user_index` is a position here.
         item_keys: int32, shape (items,), ascending; `item_index` is a position here.
-        strengths: CSR float32, shape (users, items); only pairs with a positive strength are stored.
+        strengths: CSR float32, shape (users, items), sorted; only pairs with a positive strength are stored.
+        ages: float32, shape (pairs,), as `strengths.data` is ordered: days from a pair's last interaction to
+            the newest of all.
     """
 
     user_keys: NDArray[np.int32]
     item_keys: NDArray[np.int32]
     strengths: sparse.csr_array[Any]
+    ages: NDArray[np.float32]
 
 
 def strength(weights: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -104,8 +111,27 @@ def strength(weights: NDArray[np.float32]) -> NDArray[np.float32]:
     return damped
 
 
+def decay(ages: NDArray[Any], half_life: float | None) -> NDArray[np.float32]:
+    """What time leaves of a weight.
+
+    Args:
+        ages: Days, shape (n,).
+        half_life: Days after which half is left; None where time takes nothing.
+
+    Returns:
+        float32, shape (n,).
+    """
+    if half_life is None:
+        return np.ones(len(ages), np.float32)
+    left: NDArray[np.float32] = np.exp2(np.asarray(ages, np.float32) / np.float32(-half_life))
+    return left
+
+
 def build_matrix(
-    columns: InteractionColumns, scale: EventScale, catalogue: NDArray[np.int32]
+    columns: InteractionColumns,
+    scale: EventScale,
+    catalogue: NDArray[np.int32],
+    half_life: float | None = None,
 ) -> InteractionMatrix:
     """Adds up the interactions of each user and item.
 
@@ -113,17 +139,49 @@ def build_matrix(
         columns: All interactions.
         scale: What each event says.
         catalogue: int32, shape (c,): item keys that get a column even without any interaction.
+        half_life: Days after which an interaction counts half; None where its age does not matter.
 
     Returns:
         The matrix, over all users who did anything and all items of the catalogue or of an interaction.
     """
-    user_keys, rows = distinct(columns.user_keys)
-    item_keys, positions = distinct(np.concatenate([columns.item_keys, catalogue]))
-    weights = scale.apply(columns.event_codes, columns.values)
-    summed = sparse.csr_array(
-        (weights, (rows, positions[: len(columns)])), shape=(len(user_keys), len(item_keys))
+    user_keys, users = distinct(columns.user_keys)
+    item_keys, items = distinct(np.concatenate([columns.item_keys, catalogue]))
+    shape = len(user_keys), len(item_keys)
+    pairs = users * np.int64(shape[1]) + items[: len(columns)]
+    del users, items
+    order = np.argsort(pairs, kind="stable").astype(np.int32)
+    pairs = pairs[order]
+    newest = columns.occurred_at.max(initial=np.iinfo(np.int64).min)
+
+    counts = np.zeros(shape[0] + 1, np.int64)
+    items_liked = [np.empty(0, np.int32)]
+    strengths, ages = [np.empty(0, np.float32)], [np.empty(0, np.float32)]
+    for begin, end in _chunks(pairs):
+        rows = order[begin:end]
+        age = ((newest - columns.occurred_at[rows]) / _MICROSECONDS_A_DAY).astype(np.float32)
+        weights = scale.apply(columns.event_codes[rows], columns.values[rows]) * decay(age, half_life)
+        firsts = np.flatnonzero(np.diff(pairs[begin:end], prepend=-1))
+        summed = strength(np.add.reduceat(weights, firsts))
+        is_liked = summed > 0
+        liking, liked = np.divmod(pairs[begin:end][firsts[is_liked]], shape[1])
+        counts += np.bincount(liking + 1, minlength=len(counts))
+        items_liked.append(liked.astype(np.int32))
+        strengths.append(summed[is_liked])
+        ages.append(np.minimum.reduceat(age, firsts)[is_liked])
+    del pairs, order
+
+    bounds = np.cumsum(counts).astype(np.int32)
+    matrix = sparse.csr_array(
+        (np.concatenate(strengths), np.concatenate(items_liked), bounds), shape=shape, dtype=np.float32
     )
-    summed.data = strength(summed.data)
-    summed.data[summed.data < 0] = 0
-    summed.eliminate_zeros()
-    return InteractionMatrix(user_keys, item_keys, summed)
+    return InteractionMatrix(user_keys, item_keys, matrix, np.concatenate(ages))
+
+
+def _chunks(pairs: NDArray[np.int64]) -> Iterator[tuple[int, int]]:
+    # Equal pairs stay together; a chunk at a time, the columns' temporaries never weigh as much as they do.
+    begin = 0
+    while begin < len(pairs):
+        last = pairs[min(begin + _ROWS_AT_ONCE, len(pairs)) - 1]
+        end = int(np.searchsorted(pairs, last, side="right"))
+        yield begin, end
+        begin = end

@@ -1,14 +1,13 @@
 """LightFM behind one module: nothing else in the project imports it.
 
 The library fits; what it learned is then taken out as plain arrays, because a web process serves from arrays
-alone. A multi-threaded LightFM call hangs a process that forks afterwards, so only a worker's job calls
-`fit`.
+alone. A multi-threaded LightFM call hangs a process that forks afterwards, so only a worker's job fits.
 """
 
 from __future__ import annotations
 
 import pickle
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -44,57 +43,19 @@ class LightFMParameters:
 
 @dataclass(frozen=True)
 class LearnedFactors:
-    """What a fit learned, as serving needs it.
+    """What a fit has learned, identities and features summed up.
 
     Attributes:
-        item_embeddings: float32, shape (items, components): identity and features summed up; of an item
-            without any interaction the features alone, since its identity has only ever been a negative.
-        item_biases: float32, shape (items,), summed up likewise, but an item without any interaction has the
-            identity's bias of a mean interaction, or no such item would ever come near a list.
-        item_feature_embeddings: float32, shape (item features, components).
-        item_feature_biases: float32, shape (item features,).
+        item_embeddings: float32, shape (items, components).
+        item_biases: float32, shape (items,).
         user_feature_embeddings: float32, shape (user features, components).
         mean_user: float32, shape (components,): mean of the users' identities.
-        estimator: The pickled LightFM estimator; empty where it was not asked for.
     """
 
     item_embeddings: NDArray[np.float32]
     item_biases: NDArray[np.float32]
-    item_feature_embeddings: NDArray[np.float32]
-    item_feature_biases: NDArray[np.float32]
     user_feature_embeddings: NDArray[np.float32]
     mean_user: NDArray[np.float32]
-    estimator: bytes
-
-
-def fit(
-    strengths: sparse.csr_array[Any],
-    item_features: FeatureMatrix,
-    user_features: FeatureMatrix,
-    parameters: LightFMParameters,
-    on_epoch: Callable[[int], None],
-) -> LearnedFactors:
-    """Fits a hybrid model by WARP loss (Kula 2015; Weston, Bengio and Usunier 2011).
-
-    Args:
-        strengths: CSR float32, shape (users, items), positive entries: how much a user likes an item.
-        item_features: Rows of the items.
-        user_features: Rows of the users.
-        parameters: How to fit.
-        on_epoch: Called after each epoch with the number of epochs done. May raise, which ends the fit.
-
-    Returns:
-        The learned factors.
-
-    Raises:
-        ValueError: The fit diverged: an embedding is not finite.
-    """
-    epochs = enumerate(fit_by_epoch(strengths, item_features, user_features, parameters), start=1)
-    for epoch, fitting in epochs:
-        on_epoch(epoch)
-        if epoch == parameters.epochs:
-            return fitting.factors(with_estimator=True)
-    raise ValueError("a fit needs at least one epoch")
 
 
 def fit_by_epoch(
@@ -103,10 +64,16 @@ def fit_by_epoch(
     user_features: FeatureMatrix,
     parameters: LightFMParameters,
 ) -> Iterator[Fitting]:
-    """Fits as `fit` does, and stops after each epoch for whoever wants to look.
+    """Fits a hybrid model by WARP loss (Kula 2015; Weston, Bengio and Usunier 2011).
+
+    Args:
+        strengths: CSR float32, shape (users, items), positive entries: how much a user likes an item.
+        item_features: Rows of the items.
+        user_features: Rows of the users.
+        parameters: How to fit.
 
     Yields:
-        The fit, after each epoch; always the same object.
+        The fit, after each epoch, for whoever wants to look; always the same object.
     """
     from lightfm import LightFM
 
@@ -127,7 +94,7 @@ def fit_by_epoch(
     )
     item_rows = _with_int32_indexes(item_features.with_identity())
     user_rows = _with_int32_indexes(user_features.with_identity())
-    fitting = Fitting(model, strengths, item_features, user_features)
+    fitting = Fitting(model, item_features, user_features)
     for _ in range(parameters.epochs):
         model.fit_partial(
             positives,
@@ -146,44 +113,37 @@ class Fitting:
 
     Attributes:
         model: LightFM's estimator.
-        strengths: What it is fitted to.
         item_features: Rows of the items.
         user_features: Rows of the users.
     """
 
     model: Any
-    strengths: sparse.csr_array[Any]
     item_features: FeatureMatrix
     user_features: FeatureMatrix
 
-    def factors(self, *, with_estimator: bool = False) -> LearnedFactors:
+    def factors(self) -> LearnedFactors:
         """Takes out what has been learned so far.
-
-        Args:
-            with_estimator: Whether to pickle the estimator too, which takes a while.
 
         Raises:
             ValueError: The fit diverged: an embedding is not finite.
         """
         items, users = self.item_features.rows.shape[0], self.user_features.rows.shape[0]
-        likes = np.bincount(self.strengths.indices, minlength=items)
-        is_hot = likes > 0
         identities, of_features = np.split(self.model.item_embeddings, [items])
         biases, biases_of_features = np.split(self.model.item_biases, [items])
-        usual_bias = np.average(biases, weights=likes)
-        item_biases = np.where(is_hot, biases, usual_bias) + self.item_features.rows @ biases_of_features
-        item_embeddings = identities * is_hot[:, None] + self.item_features.rows @ of_features
+        item_embeddings = identities + self.item_features.rows @ of_features
+        item_biases = biases + self.item_features.rows @ biases_of_features
         if not (np.isfinite(item_embeddings).all() and np.isfinite(item_biases).all()):
             raise ValueError("the fit diverged: embeddings are not finite; try a smaller learning rate")
         return LearnedFactors(
             item_embeddings=item_embeddings.astype(np.float32),
             item_biases=item_biases.astype(np.float32),
-            item_feature_embeddings=of_features,
-            item_feature_biases=biases_of_features,
-            user_feature_embeddings=self.model.user_embeddings[users:],
+            user_feature_embeddings=self.model.user_embeddings[users:].copy(),
             mean_user=self.model.user_embeddings[:users].mean(axis=0),
-            estimator=pickle.dumps(self.model, pickle.HIGHEST_PROTOCOL) if with_estimator else b"",
         )
+
+    def pickled(self) -> bytes:
+        """The estimator, pickled."""
+        return pickle.dumps(self.model, pickle.HIGHEST_PROTOCOL)
 
 
 def _with_int32_indexes(rows: sparse.csr_array[Any]) -> Any:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,9 @@ from scipy import sparse
 from recsvc.recommender.interactions import InteractionColumns, InteractionMatrix
 from recsvc.recommender.keys import locate
 
+_AT_ONCE = 1 << 18  # interactions; what is needed to date one is then small beside the columns themselves
+_AS_LEARNED: sparse.csr_array[Any] = sparse.csr_array(np.empty((0, 0), np.float32))  # told by identity
+
 
 @dataclass(frozen=True)
 class HeldOut:
@@ -19,13 +23,23 @@ class HeldOut:
 
     Attributes:
         strengths: CSR float32, shape (users, items): what may be learned from.
-        user_indexes: Shape (n,): users of whom something is held out.
-        relevant: The item indexes held out of each of them.
+        user_indexes: intp, shape (n,), ascending: the evaluated users, as rows of the matrix that was split.
+        relevant: The item indexes held out of each of them; intp, ascending, at least one.
+        histories: CSR float32, shape (n, items): what is known of each of them when they ask. Left out, it is
+            what may be learned of them: their rows of `strengths`.
+        cold_items: intp, ascending: items that were made cold by taking every interaction with them away.
+            Those that have features are still warm.
     """
 
     strengths: sparse.csr_array[Any]
     user_indexes: NDArray[np.intp]
     relevant: list[NDArray[np.intp]]
+    histories: sparse.csr_array[Any] = field(default_factory=lambda: _AS_LEARNED)
+    cold_items: NDArray[np.intp] = field(default_factory=lambda: np.empty(0, np.intp))
+
+    def __post_init__(self) -> None:
+        if self.histories is _AS_LEARNED:
+            object.__setattr__(self, "histories", self.strengths[self.user_indexes])
 
 
 def hold_out_latest(
@@ -53,30 +67,313 @@ def hold_out_latest(
         The rest, and what was held out.
     """
     random = np.random.default_rng(seed)
-    strengths = matrix.strengths
-    able = np.flatnonzero(np.diff(strengths.indptr) >= fewest_items)
-    chosen = np.sort(random.choice(able, min(most_users, len(able)), replace=False))
-    is_chosen = np.zeros(len(matrix.user_keys), dtype=bool)
-    is_chosen[chosen] = True
-    rows = np.flatnonzero(is_chosen[locate(matrix.user_keys, columns.user_keys)])
-    owners = locate(matrix.user_keys, columns.user_keys[rows])
-    items = locate(matrix.item_keys, columns.item_keys[rows])
-    last_moment: dict[tuple[int, int], int] = {}
-    for owner, item, moment in zip(
-        owners.tolist(), items.tolist(), columns.occurred_at[rows].tolist(), strict=True
-    ):
-        pair = owner, item
-        last_moment[pair] = max(moment, last_moment.get(pair, moment))
+    chosen = _users_who_like(fewest_items, matrix, most_users, random)
+    pairs = _pairs_of(matrix, chosen)
+    held = _latest(matrix, columns, pairs, _part(share, pairs.counts()), random)
+    histories, relevant = _divide(matrix, pairs, held)
+    rest = _without(matrix, pairs.positions[held])
+    return HeldOut(rest, chosen, relevant, histories)
 
-    rest = strengths.copy()
-    relevant = []
-    for user in chosen.tolist():
-        begin, end = strengths.indptr[user], strengths.indptr[user + 1]
-        liked = strengths.indices[begin:end]
-        moments = np.array([last_moment[user, item] for item in liked.tolist()])
-        order = np.lexsort((random.random(len(liked)), moments))
-        latest = order[-max(1, round(share * len(liked))) :]
-        rest.data[begin + latest] = 0
-        relevant.append(np.sort(liked[latest]).astype(np.intp))
+
+def leave_last_out(
+    matrix: InteractionMatrix,
+    columns: InteractionColumns,
+    *,
+    fewest_items: int = 2,
+    most_users: int,
+    seed: int,
+) -> HeldOut:
+    """Holds out the one item that each of some users came to like last.
+
+    Args:
+        matrix: Built from `columns`.
+        columns: All interactions.
+        fewest_items: Users who like fewer items are left whole. From 2 on everybody keeps a history.
+        most_users: From how many users to hold out.
+        seed: Chooses the users, and the order of items of the same moment.
+
+    Returns:
+        The rest, and what was held out: one item a user.
+    """
+    # A share of nothing is rounded up to one item.
+    return hold_out_latest(
+        matrix, columns, share=0.0, fewest_items=fewest_items, most_users=most_users, seed=seed
+    )
+
+
+def hold_out_after(
+    matrix: InteractionMatrix,
+    columns: InteractionColumns,
+    *,
+    share: float,
+    fewest_items: int,
+    most_users: int,
+    seed: int,
+) -> HeldOut:
+    """Holds out all that anybody came to like after one moment: nothing of the future is learned from.
+
+    A pair is as old as its first interaction, of whatever event. One from before the moment is learned from
+    with its full strength, to which interactions after the moment may have added: strengths are summed up
+    over time before they are split. What is asked for is what was new to a user.
+
+    Relevant items may be younger than the moment, so that nothing of them was learned.
+
+    Args:
+        matrix: Built from `columns`.
+        columns: All interactions.
+        share: Of all liked pairs, how many to hold out. Where many pairs are of the same moment they stay
+            together, on the side that comes nearer to the share.
+        fewest_items: Users who came to like fewer items before the moment are not evaluated, nor are those
+            who came to like none after it. What they liked after it is held out nevertheless.
+        most_users: How many users to evaluate.
+        seed: Chooses the users.
+
+    Returns:
+        What came before the moment, and what the chosen users came to like after it.
+    """
+    random = np.random.default_rng(seed)
+    everybody = _pairs_of(matrix, np.arange(len(matrix.user_keys)))
+    is_after = _youngest(_moments(matrix, columns, everybody, np.minimum), share)
+    after = _count_by(everybody.bounds, is_after)
+    able = np.flatnonzero((everybody.counts() - after >= fewest_items) & (after > 0))
+    chosen = _some(able, most_users, random)
+    pairs = _pairs_of(matrix, chosen)
+    histories, relevant = _divide(matrix, pairs, is_after[pairs.positions])
+    return HeldOut(_without(matrix, is_after), chosen, relevant, histories)
+
+
+def hold_out_users(
+    matrix: InteractionMatrix,
+    columns: InteractionColumns,
+    *,
+    share: float,
+    fewest_items: int,
+    most_users: int,
+    seed: int,
+) -> HeldOut:
+    """Holds out some users whole, whose lists then come from folding their histories in.
+
+    Strong generalisation, as Marlin (2004) calls it.
+
+    Args:
+        matrix: Built from `columns`.
+        columns: All interactions.
+        share: Of a user's liked items, how many of the latest to ask for; at least one. The others are their
+            history.
+        fewest_items: Users who like fewer items stay in training.
+        most_users: How many users to hold out.
+        seed: Chooses the users, and the order of items of the same moment.
+
+    Returns:
+        The other users' interactions — these users' rows are empty — and what was held out.
+    """
+    random = np.random.default_rng(seed)
+    chosen = _users_who_like(fewest_items, matrix, most_users, random)
+    pairs = _pairs_of(matrix, chosen)
+    held = _latest(matrix, columns, pairs, _part(share, pairs.counts()), random)
+    histories, relevant = _divide(matrix, pairs, held)
+    return HeldOut(_without(matrix, pairs.positions), chosen, relevant, histories)
+
+
+def hold_out_items(matrix: InteractionMatrix, *, item_share: float, most_users: int, seed: int) -> HeldOut:
+    """Makes items cold: nothing is learned of them, and users who like them are asked for them.
+
+    Args:
+        matrix: Any.
+        item_share: Of the items that somebody likes, how many to make cold; at least one.
+        most_users: How many users to evaluate, of those who like both a cold item and another.
+        seed: Chooses the items and the users.
+
+    Returns:
+        The interactions with the other items; the chosen users' cold items; and which items are cold.
+    """
+    random = np.random.default_rng(seed)
+    strengths = matrix.strengths
+    liked = np.unique(strengths.indices)
+    wanted = min(int(_part(item_share, np.array(len(liked)))), len(liked))
+    cold = np.sort(random.choice(liked, wanted, replace=False))
+    is_cold = np.zeros(strengths.shape[1], dtype=bool)
+    is_cold[cold] = True
+    is_held = is_cold[strengths.indices]
+    held = _count_by(strengths.indptr, is_held)
+    chosen = _some(np.flatnonzero((held > 0) & (held < np.diff(strengths.indptr))), most_users, random)
+    pairs = _pairs_of(matrix, chosen)
+    histories, relevant = _divide(matrix, pairs, is_held[pairs.positions])
+    return HeldOut(_without(matrix, is_held), chosen, relevant, histories, cold)
+
+
+@dataclass(frozen=True)
+class _Pairs:
+    """The liked pairs of some users, user by user, each user's by ascending item.
+
+    Attributes:
+        user_indexes: intp, shape (n,), ascending.
+        positions: Integers, shape (p,): where in the matrix's `indices` and `data` each pair is.
+        bounds: Integers, shape (n + 1,): the pairs of the i-th user are bounds[i] up to bounds[i + 1].
+    """
+
+    user_indexes: NDArray[np.intp]
+    positions: NDArray[Any]
+    bounds: NDArray[Any]
+
+    def counts(self) -> NDArray[Any]:
+        counts: NDArray[Any] = np.diff(self.bounds)
+        return counts
+
+    def owners(self) -> NDArray[np.int32]:
+        """Which of the users each pair is of: int32, shape (p,)."""
+        return np.repeat(np.arange(len(self.user_indexes), dtype=np.int32), self.counts())
+
+
+def _pairs_of(matrix: InteractionMatrix, users: NDArray[np.intp]) -> _Pairs:
+    indptr = matrix.strengths.indptr
+    counts = np.diff(indptr)[users]
+    bounds = _bounds(counts, indptr.dtype)
+    # A count-up, moved for each user to where their row begins.
+    positions = np.repeat(indptr[users] - bounds[:-1], counts)
+    positions += np.arange(len(positions), dtype=indptr.dtype)
+    return _Pairs(users, positions, bounds)
+
+
+def _moments(
+    matrix: InteractionMatrix, columns: InteractionColumns, pairs: _Pairs, of_two: np.ufunc
+) -> NDArray[np.int64]:
+    """Dates pairs by their first or their last interaction.
+
+    Args:
+        matrix: Built from `columns`.
+        columns: All interactions.
+        pairs: Which pairs.
+        of_two: `np.minimum` for the first, `np.maximum` for the last.
+
+    Returns:
+        int64, shape (p,): microseconds since 1970.
+    """
+    items = matrix.strengths.shape[1]
+    place = np.full(len(matrix.user_keys), -1, np.int64)
+    place[pairs.user_indexes] = np.arange(len(pairs.user_indexes))
+    # One ascending number a pair: users ascend, and in a row of a CSR made from coordinates items do.
+    numbers = pairs.owners() * np.int64(items)
+    numbers += matrix.strengths.indices[pairs.positions]
+    limit = np.iinfo(np.int64)
+    moments = np.full(len(numbers), limit.max if of_two is np.minimum else limit.min, np.int64)
+    for start in range(0, len(columns), _AT_ONCE):
+        some = slice(start, start + _AT_ONCE)
+        owners = place[locate(matrix.user_keys, columns.user_keys[some])]
+        rows = np.flatnonzero(owners >= 0)
+        wanted = owners[rows] * items + locate(matrix.item_keys, columns.item_keys[some][rows])
+        # Looking numbers up in their order reads memory in its order: several times as fast.
+        order = np.argsort(wanted)
+        found = locate(numbers, wanted[order])
+        is_liked = found >= 0
+        of_two.at(moments, found[is_liked], columns.occurred_at[some][rows[order[is_liked]]])
+    return moments
+
+
+def _latest(
+    matrix: InteractionMatrix,
+    columns: InteractionColumns,
+    pairs: _Pairs,
+    wanted: NDArray[np.intp],
+    random: np.random.Generator,
+) -> NDArray[np.bool_]:
+    """Which pairs are a user's latest by their last interaction; of the same moment, chance decides.
+
+    Args:
+        matrix: Built from `columns`.
+        columns: All interactions.
+        pairs: All liked pairs of some users.
+        wanted: intp, shape (n,): how many of each user's.
+        random: Breaks ties.
+
+    Returns:
+        Shape (p,).
+    """
+    moments = _moments(matrix, columns, pairs, np.maximum)
+    order = np.lexsort((random.random(len(moments)), moments, pairs.owners()))
+    # The sort leaves every user's pairs between the same bounds, the latest of them last.
+    is_last = np.arange(len(order)) >= np.repeat(pairs.bounds[1:] - wanted, pairs.counts())
+    held = np.zeros(len(order), dtype=bool)
+    held[order[is_last]] = True
+    return held
+
+
+def _youngest(moments: NDArray[np.int64], share: float) -> NDArray[np.bool_]:
+    """Which moments are among the last of all, those that are equal being kept together."""
+    if len(moments) == 0:
+        return np.zeros(0, dtype=bool)
+    first = len(moments) - min(int(_part(share, np.array(len(moments)))), len(moments))
+    cut = np.partition(moments, first)[first]
+    with_ties, without_ties = moments >= cut, moments > cut
+    too_many = np.count_nonzero(with_ties) - share * len(moments)
+    too_few = share * len(moments) - np.count_nonzero(without_ties)
+    nearest: NDArray[np.bool_] = with_ties if too_many < too_few else without_ties
+    return nearest
+
+
+def _divide(
+    matrix: InteractionMatrix, pairs: _Pairs, held: NDArray[np.bool_]
+) -> tuple[sparse.csr_array[Any], list[NDArray[np.intp]]]:
+    """Divides users' pairs into histories and held-out items.
+
+    Args:
+        matrix: Where the pairs are from.
+        pairs: All liked pairs of n users.
+        held: Shape (p,): which are held out.
+
+    Returns:
+        CSR float32, shape (n, items); and for each user the held-out item indexes, ascending.
+    """
+    strengths = matrix.strengths
+    held_counts = _count_by(pairs.bounds, held)
+    kept = pairs.positions[~held]
+    histories = sparse.csr_array(
+        (
+            strengths.data[kept],
+            strengths.indices[kept],
+            _bounds(pairs.counts() - held_counts, strengths.indptr.dtype),
+        ),
+        shape=(len(pairs.user_indexes), strengths.shape[1]),
+    )
+    items = strengths.indices[pairs.positions[held]].astype(np.intp)
+    bounds = _bounds(held_counts, np.intp).tolist()
+    return histories, [items[begin:end] for begin, end in pairwise(bounds)]
+
+
+def _without(matrix: InteractionMatrix, held: NDArray[Any]) -> sparse.csr_array[Any]:
+    """A copy of the strengths without some, which are told by a mask or by their positions."""
+    rest = matrix.strengths.copy()
+    rest.data[held] = 0
     rest.eliminate_zeros()
-    return HeldOut(rest, chosen, relevant)
+    return rest
+
+
+def _users_who_like(
+    fewest_items: int, matrix: InteractionMatrix, most_users: int, random: np.random.Generator
+) -> NDArray[np.intp]:
+    # Who likes nothing has nothing to hold out, whatever is asked for.
+    able = np.flatnonzero(np.diff(matrix.strengths.indptr) >= max(1, fewest_items))
+    return _some(able, most_users, random)
+
+
+def _some(users: NDArray[np.intp], most: int, random: np.random.Generator) -> NDArray[np.intp]:
+    return np.sort(random.choice(users, min(most, len(users)), replace=False))
+
+
+def _part(share: float, counts: NDArray[Any]) -> NDArray[np.intp]:
+    """A share of each count, rounded, at least one."""
+    return np.maximum(1, np.rint(share * counts)).astype(np.intp)
+
+
+def _bounds(counts: NDArray[Any], dtype: Any) -> NDArray[Any]:
+    """Where the runs of these lengths begin, and where the last one ends: shape (n + 1,)."""
+    bounds = np.zeros(len(counts) + 1, dtype)
+    np.cumsum(counts, out=bounds[1:])
+    return bounds
+
+
+def _count_by(bounds: NDArray[Any], mask: NDArray[np.bool_]) -> NDArray[Any]:
+    """How many are true from each bound to the next: shape (n,) for n + 1 bounds."""
+    # By differences of a running count, as `np.add.reduceat` does not give 0 where two bounds are the same.
+    counts: NDArray[Any] = np.diff(_bounds(mask, bounds.dtype)[bounds])
+    return counts

@@ -1,56 +1,89 @@
-"""Evaluation ranks what a user has not seen, over all items."""
+"""Ranking for many users at once: what a user has not seen, over all items."""
+
+from __future__ import annotations
 
 import numpy as np
 import pytest
-from scipy import sparse
 
-from recsvc.recommender.evaluation import evaluate, evaluate_popularity
-from recsvc.recommender.split import HeldOut
-
-
-def held_out(rows, relevant):
-    return HeldOut(
-        sparse.csr_array(np.array(rows, np.float32)),
-        np.arange(len(rows)),
-        [np.array(items) for items in relevant],
-    )
+from recsvc.recommender import evaluation
+from recsvc.recommender.evaluation import rank_all
+from recsvc.recommender.ranking import top_k
 
 
-def test_items_of_the_history_are_not_ranked():
-    # Item 0 scores best, but the user has it: the held-out item 1 is first.
-    given = held_out([[1, 0, 0]], [[1]])
+def scorer(*rows):
+    scores = {number: np.array(row, np.float32) for number, row in enumerate(rows)}
 
-    found = evaluate(lambda _histories: np.array([[9.0, 5.0, 1.0]]), given)
+    def score_all(histories):
+        # A history's first strength says whose it is.
+        return np.stack([scores[int(history.strengths[0]) - 1] for history in histories])
 
-    assert found == {"recall_at_20": 1.0, "ndcg_at_10": 1.0}
-
-
-def test_figures_are_means_over_users():
-    # 25 items, best first: the first user's item is in the first place, the second user's in the 22nd.
-    scores = np.arange(25, 0, -1).astype(np.float32)
-    given = held_out(np.zeros((2, 25)), [[0], [21]])
-
-    assert evaluate(lambda _histories: np.stack([scores, scores]), given) == {
-        "recall_at_20": 0.5,
-        "ndcg_at_10": 0.5,
-    }
+    return score_all
 
 
-def test_the_scorer_is_given_the_history_with_its_strengths():
-    asked = []
+def test_items_of_the_history_are_not_ranked(history_of):
+    lists = rank_all(scorer([9.0, 5.0, 1.0]), [history_of({0: 1})], 2)
 
-    def score(histories):
-        asked.extend((indexes.tolist(), strengths.tolist()) for indexes, strengths in histories)
-        return np.zeros((len(histories), 3))
-
-    evaluate(score, held_out([[0, 2, 1]], [[0]]))
-
-    assert asked == [([1, 2], [2.0, 1.0])]
+    assert lists.tolist() == [[1, 2]]
 
 
-def test_popularity_ranks_by_the_users_who_are_left():
-    # Item 1 has two users, item 2 one; the last user has neither, and item 2 was held out: second place.
-    given = held_out([[1, 1, 0], [0, 1, 0], [1, 0, 1], [1, 0, 0]], [[], [], [], [2]])
-    only_last = HeldOut(given.strengths, given.user_indexes[3:], given.relevant[3:])
+def test_each_user_has_a_row_of_their_own(history_of):
+    score_all = scorer([4, 3, 2, 1], [1, 2, 3, 4])
 
-    assert evaluate_popularity(only_last)["ndcg_at_10"] == pytest.approx(0.63093, abs=1e-5)
+    lists = rank_all(score_all, [history_of({0: 1}), history_of({0: 2})], 2)
+
+    assert lists.tolist() == [[1, 2], [3, 2]]
+
+
+def test_a_list_that_cannot_be_filled_ends_with_minus_one(history_of):
+    lists = rank_all(scorer([4, 3, 2, 1]), [history_of({0: 1, 2: 1})], 4)
+
+    assert lists.tolist() == [[1, 3, -1, -1]]
+
+
+def test_more_places_than_items_stay_empty(history_of):
+    lists = rank_all(scorer([1, 2]), [history_of({0: 1})], 5)
+
+    assert lists.tolist() == [[1, -1, -1, -1, -1]]
+
+
+def test_who_has_seen_everything_gets_an_empty_row(history_of):
+    lists = rank_all(scorer([1, 2]), [history_of({0: 1, 1: 1})], 2)
+
+    assert lists.tolist() == [[-1, -1]]
+
+
+def test_of_equal_scores_the_smaller_index_comes_first(history_of):
+    lists = rank_all(scorer([1, 7, 1, 7]), [history_of({0: 1})], 3)
+
+    assert lists.tolist() == [[1, 3, 2]]
+
+
+def test_scores_that_the_scorer_keeps_are_left_as_they_are(history_of):
+    kept = np.arange(4, dtype=np.float32)
+
+    rank_all(lambda histories: np.broadcast_to(kept, (len(histories), 4)), [history_of({1: 1})] * 3, 2)
+
+    assert kept.tolist() == [0, 1, 2, 3]
+
+
+def test_nobody_makes_no_rows():
+    assert rank_all(scorer(), [], 5).shape == (0, 5)
+
+
+@pytest.mark.parametrize("scores_at_once", [1, 130, 1_000_000])
+def test_however_many_are_scored_at_once_each_list_is_the_same_as_alone(
+    monkeypatch, history_of, scores_at_once
+):
+    monkeypatch.setattr(evaluation, "_SCORES_AT_ONCE", scores_at_once)
+    random = np.random.default_rng(2)
+    rows = random.permutation(20 * 60).reshape(20, 60).astype(np.float32)
+    histories = []
+    for user in range(20):
+        others = random.choice(np.arange(1, 60), 9, replace=False).tolist()
+        histories.append(history_of({0: user + 1} | dict.fromkeys(others, 1.0)))
+    expected = [
+        top_k(row, np.setdiff1d(np.arange(60), history.indexes), 7).tolist()
+        for row, history in zip(rows, histories, strict=True)
+    ]
+
+    assert rank_all(scorer(*rows), histories, 7).tolist() == expected

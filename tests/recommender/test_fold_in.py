@@ -1,117 +1,142 @@
-"""A user's vector from their history."""
+"""What each item of a history adds to a user's vector: the full system, whichever way it is solved."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
 
-from recsvc.recommender.fold_in import FEATURES_AS_ITEMS, MEAN_SCORE, fold_in, join_features
-
-ITEMS, COMPONENTS = 6_000, 16
+from recsvc.recommender.fold_in import fold_in
 
 
-@pytest.fixture(scope="module")
-def embeddings() -> np.ndarray:
-    return np.random.default_rng(11).normal(0, 0.3, (ITEMS, COMPONENTS)).astype(np.float32)
+def solved(
+    embeddings: np.ndarray, base: np.ndarray, confidences: np.ndarray, wanted: np.ndarray
+) -> np.ndarray:
+    """The definition, in double precision: (B + Σ c q qᵀ) x = Σ w q."""
+    exact = embeddings.astype(np.float64)
+    matrix = np.diag(base.astype(np.float64)) + exact.T @ (confidences[:, None] * exact)
+    return np.linalg.solve(matrix, exact.T @ wanted)
 
 
-def fold(embeddings: np.ndarray, indexes: list[int], strengths: list[float]) -> np.ndarray:
-    gram = embeddings.T.astype(np.float64) @ embeddings
-    return fold_in(embeddings, gram, np.array(indexes, np.intp), np.array(strengths, np.float32))
+def system(items: int, components: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    random = np.random.default_rng(100 * items + components)
+    return (
+        random.normal(size=(items, components)).astype(np.float32),
+        # No two alike: B must not be taken for a number.
+        random.uniform(0.5, 5, components).astype(np.float32),
+        random.uniform(0, 3, items),
+        random.uniform(0, 2, items),
+    )
 
 
-HISTORY = [3, 500, 42, 4_999]
-STRENGTHS = [1.0, 2.0, 0.5, 3.0]
+def test_one_item_and_one_component_by_hand():
+    # (3 + 2 · 2²) x = 5 · 2, so x = 10 / 11; and x = a · 2 / 3.
+    coefficients = fold_in(np.array([[2.0]], np.float32), np.array([2.0]), np.array([5.0]), np.array([3.0]))
+
+    assert coefficients.tolist() == [pytest.approx(15 / 11)]
 
 
-def test_one_item_on_an_axis_is_scored_the_mean_score():
-    # Gram of two unit items is the identity; the solution is parallel to the item, and stretched to 4.
-    vector = fold(np.eye(2, dtype=np.float32), [0], [1.0])
+def test_two_items_and_one_component_by_hand():
+    # More items than components. (1 + 1 · 1² + 1 · 2²) x = 1 · 1 + 1 · 2: x is ½, and each item adds
+    # w - c q x: 1 - ½ and 1 - 1.
+    coefficients = fold_in(np.array([[1.0], [2.0]], np.float32), np.ones(2), np.ones(2))
 
-    assert vector.tolist() == pytest.approx([MEAN_SCORE, 0.0])
-
-
-def test_the_weighted_mean_score_of_the_history_is_the_mean_score(embeddings):
-    scores = embeddings[HISTORY] @ fold(embeddings, HISTORY, STRENGTHS)
-
-    assert np.average(scores, weights=STRENGTHS) == pytest.approx(MEAN_SCORE, rel=1e-5)
+    assert coefficients.tolist() == [pytest.approx(0.5), pytest.approx(0.0, abs=1e-6)]
 
 
-@pytest.mark.parametrize("factor", [1e-3, 7.0, 1e3])
-def test_scaled_embeddings_give_the_same_scores(embeddings, factor):
-    scaled = (embeddings * factor).astype(np.float32)
+@pytest.mark.parametrize(
+    ("items", "components"),
+    [(1, 1), (1, 8), (3, 5), (8, 8), (9, 8), (2, 1), (40, 8), (500, 16)],
+    ids=str,
+)
+def test_the_coefficients_give_the_solution_of_the_full_system(items, components):
+    embeddings, base, confidences, wanted = system(items, components)
 
-    scores = scaled @ fold(scaled, HISTORY, STRENGTHS)
+    coefficients = fold_in(embeddings, confidences, wanted, base)
 
-    assert scores == pytest.approx(embeddings @ fold(embeddings, HISTORY, STRENGTHS), rel=1e-3, abs=1e-3)
-
-
-@pytest.mark.parametrize("factor", [0.01, 100.0])
-def test_scaled_strengths_give_the_same_vector(embeddings, factor):
-    strengths = [*STRENGTHS, -2.0]
-    history = [*HISTORY, 77]
-
-    vector = fold(embeddings, history, [strength * factor for strength in strengths])
-
-    assert vector == pytest.approx(fold(embeddings, history, strengths), rel=1e-3, abs=1e-4)
+    assert coefficients.shape == (items,)
+    assert coefficients.dtype == np.float32
+    expected = solved(embeddings, base, confidences, wanted)
+    assert coefficients @ embeddings / base == pytest.approx(expected, rel=1e-3, abs=1e-4)
 
 
-def test_the_order_of_a_history_makes_no_difference(embeddings):
-    vector = fold(embeddings, HISTORY[::-1], STRENGTHS[::-1])
+@pytest.mark.parametrize("items", [5, 6], ids=["among the items", "among the components"])
+def test_both_ways_divide_the_solution_among_the_items_alike(items):
+    # An item without weight changes nothing but how many items there are, and with that the way.
+    embeddings, base, confidences, wanted = system(5, 5)
+    padded = np.concatenate([embeddings, np.ones((items - 5, 5), np.float32)])
+    nothing = np.zeros(items - 5)
 
-    assert vector == pytest.approx(fold(embeddings, HISTORY, STRENGTHS), rel=1e-4, abs=1e-5)
+    coefficients = fold_in(
+        padded, np.concatenate([confidences, nothing]), np.concatenate([wanted, nothing]), base
+    )
 
-
-@pytest.mark.parametrize(("indexes", "strengths"), [([], []), ([3], [-1.0]), ([3, 4], [-1.0, -5.0])])
-def test_where_nothing_is_liked_there_is_no_vector(embeddings, indexes, strengths):
-    assert not fold(embeddings, indexes, strengths).any()
-
-
-def test_what_is_liked_but_has_no_embedding_gives_no_vector(embeddings):
-    without = embeddings.copy()
-    without[3] = 0
-
-    assert not fold(without, [3], [1.0]).any()
-
-
-def test_a_model_that_learned_nothing_gives_no_vector():
-    assert not fold(np.zeros((5, 4), np.float32), [1, 2], [1.0, -1.0]).any()
+    x = solved(embeddings, base, confidences, wanted)
+    expected = wanted - confidences * (embeddings.astype(np.float64) @ x)
+    assert coefficients[:5] == pytest.approx(expected, rel=1e-3, abs=1e-4)
+    assert not coefficients[5:].any()
 
 
-def test_a_dislike_lowers_the_score_of_that_item(embeddings):
-    # One like to one that is alike, so that without the dislike the second scores high.
-    embeddings = embeddings.copy()
-    embeddings[1] = embeddings[0] + np.float32(0.05)
+@pytest.mark.parametrize("items", [4, 20], ids=["fewer items", "fewer components"])
+def test_the_order_of_the_items_is_that_of_the_coefficients_and_nothing_else(items):
+    embeddings, base, confidences, wanted = system(items, 8)
 
-    liked = embeddings[1] @ fold(embeddings, [0, 9], [1.0, 1.0])
-    disliked = embeddings[1] @ fold(embeddings, [0, 9, 1], [1.0, 1.0, -3.0])
+    coefficients = fold_in(embeddings, confidences, wanted, base)
+    turned = fold_in(embeddings[::-1], confidences[::-1], wanted[::-1], base)
 
-    assert disliked < liked
-
-
-@pytest.mark.parametrize("length", [1, 2, 17, 300, 5_000])
-def test_histories_of_any_length_give_finite_scores(embeddings, length):
-    random = np.random.default_rng(length)
-    indexes = random.permutation(ITEMS)[:length]
-    strengths = random.uniform(0.1, 6, length) * np.where(random.random(length) < 0.1, -1, 1)
-    strengths[0] = 1.0
-
-    vector = fold(embeddings, indexes.tolist(), strengths.tolist())
-
-    assert vector.dtype == np.float32
-    assert np.isfinite(embeddings @ vector).all()
-    assert vector.any()
+    assert turned[::-1] == pytest.approx(coefficients, rel=1e-3, abs=1e-4)
 
 
-def test_features_count_as_much_as_so_many_items():
-    folded, of_features = np.array([4.0, 0.0], np.float32), np.array([0.0, 4.0], np.float32)
+@pytest.mark.parametrize("items", [4, 20], ids=["fewer items", "fewer components"])
+def test_without_confidences_each_item_counts_as_it_is_wanted(items):
+    embeddings, base, _, wanted = system(items, 8)
 
-    joined = join_features(folded, int(FEATURES_AS_ITEMS), of_features)
-
-    assert joined.tolist() == pytest.approx([2.0, 2.0])
+    assert fold_in(embeddings, np.zeros(items), wanted, base) == pytest.approx(wanted, rel=1e-6)
 
 
-def test_a_long_history_drowns_features():
-    joined = join_features(np.ones(1, np.float32), 997, np.zeros(1, np.float32))
+def test_an_item_that_is_to_score_nothing_pulls_its_score_to_zero():
+    alike = np.array([[1.0, 0.1], [1.0, 0.0]], np.float32)
 
-    assert joined.item() == pytest.approx(0.997)
+    def score_of_second(confidence: float) -> float:
+        coefficients = fold_in(alike, np.array([0.0, confidence]), np.array([1.0, 0.0]))
+        return (alike[1] @ (coefficients @ alike)).item()
+
+    # Without, the score is q₁·q₀ = 1; with c it is 1 / (1 + c), as q₁·q₁ = 1.
+    assert [score_of_second(confidence) for confidence in (0, 1, 99)] == pytest.approx([1, 0.5, 0.01])
+
+
+@pytest.mark.parametrize("components", [1, 8])
+def test_an_empty_history_has_no_coefficients(components):
+    empty = np.empty(0)
+
+    coefficients = fold_in(np.empty((0, components), np.float32), empty, empty, np.ones(components))
+
+    assert coefficients.shape == (0,)
+
+
+@pytest.mark.parametrize("items", [3, 30])
+def test_embeddings_of_nothing_add_nothing_whatever_they_count(items):
+    embeddings = np.zeros((items, 4), np.float32)
+
+    coefficients = fold_in(embeddings, np.ones(items), np.ones(items))
+
+    assert coefficients.tolist() == [1.0] * items
+    assert not (coefficients @ embeddings).any()
+
+
+@pytest.mark.parametrize("items", [4, 20], ids=["fewer items", "fewer components"])
+def test_without_a_base_it_is_the_identity(items):
+    embeddings, _, confidences, wanted = system(items, 8)
+
+    plain = fold_in(embeddings, confidences, wanted)
+
+    assert plain == pytest.approx(fold_in(embeddings, confidences, wanted, np.ones(8)), rel=1e-4, abs=1e-5)
+
+
+@pytest.mark.parametrize("items", [4, 20], ids=["fewer items", "fewer components"])
+def test_what_is_given_is_left_as_it_is(items):
+    given = embeddings, base, confidences, wanted = system(items, 8)
+    before = [array.copy() for array in given]
+
+    fold_in(embeddings, confidences, wanted, base)
+
+    assert all(np.array_equal(*pair) for pair in zip(given, before, strict=True))

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from recsvc.recommender.interactions import EventScale, InteractionColumns, build_matrix, strength
+from recsvc.recommender import interactions
+from recsvc.recommender.interactions import EventScale, InteractionColumns, build_matrix, decay, strength
 
 VIEW, PURCHASE, RATING, DISLIKE = 1, 2, 3, 4
 
@@ -16,14 +17,18 @@ def scale() -> EventScale:
     return EventScale(weights, rating_code=RATING, neutral=2.5, best=5.0)
 
 
-def columns(*rows: tuple[int, int, int, float]) -> InteractionColumns:
+DAY = 86_400_000_000
+EMPTY = np.empty(0, np.int32)
+
+
+def columns(*rows: tuple[int, int, int, float], days: list[float] | None = None) -> InteractionColumns:
     users, items, codes, values = zip(*rows, strict=True) if rows else ((), (), (), ())
     return InteractionColumns(
         np.array(users, np.int32),
         np.array(items, np.int32),
         np.array(codes, np.int16),
         np.array(values, np.float32),
-        np.zeros(len(rows), np.int64),
+        (np.array(days or [0.0] * len(rows)) * DAY).astype(np.int64),
     )
 
 
@@ -74,9 +79,6 @@ def test_events_of_one_pair_are_added_before_they_are_damped(scale):
     assert matrix.strengths.toarray().tolist() == [[3.0]]  # log2(1 + 1 + 1 + 5)
 
 
-EMPTY = np.empty(0, np.int32)
-
-
 def test_pairs_that_say_nothing_or_speak_against_are_not_stored(scale):
     rows = columns(
         (1, 10, VIEW, 0), (1, 11, DISLIKE, 0), (2, 10, PURCHASE, 0), (2, 10, DISLIKE, 0), (2, 11, RATING, 2.5)
@@ -104,9 +106,106 @@ def test_an_item_that_left_the_catalogue_still_teaches(scale):
 
 
 def test_no_interactions_make_an_empty_matrix(scale):
-    matrix = build_matrix(columns(), scale, np.array([10], np.int32))
+    matrix = build_matrix(columns(), scale, np.array([10], np.int32), half_life=30)
 
     assert matrix.strengths.shape == (0, 1)
+    assert matrix.ages.tolist() == []
+
+
+@pytest.mark.parametrize(("age", "left"), [(0, 1.0), (10, 0.5), (20, 0.25), (5, 2**-0.5), (-10, 2.0)])
+def test_a_half_life_leaves_half(age, left):
+    assert decay(np.array([age]), 10.0).tolist() == [pytest.approx(left)]
+
+
+def test_without_a_half_life_time_takes_nothing():
+    left = decay(np.array([0.0, 3.0, 1e6]), None)
+
+    assert left.tolist() == [1.0, 1.0, 1.0]
+    assert left.dtype == np.float32
+
+
+def test_a_weight_is_halved_by_its_age_before_it_is_damped(scale):
+    # The newest of all is a day of user 2's; user 1's purchase is one half-life older, and weighs 2.5.
+    rows = columns((1, 10, PURCHASE, 0), (2, 10, PURCHASE, 0), days=[70, 100])
+
+    matrix = build_matrix(rows, scale, EMPTY, half_life=30)
+
+    assert matrix.strengths.toarray().ravel().tolist() == pytest.approx([np.log2(1 + 2.5), np.log2(1 + 5)])
+
+
+def test_each_interaction_of_a_pair_ages_by_itself(scale):
+    # 1 view today, 1 a half-life ago, 1 two half-lives ago: 1 + ½ + ¼.
+    rows = columns(*[(1, 10, VIEW, 0)] * 3, days=[100, 90, 80])
+
+    matrix = build_matrix(rows, scale, EMPTY, half_life=10)
+
+    assert matrix.strengths.data.tolist() == [pytest.approx(np.log2(2.75))]
+
+
+def test_an_old_dislike_fades_before_a_new_purchase(scale):
+    # Today's purchase +5, the dislike of two half-lives ago -4 · ¼; without decay 5 - 4.
+    rows = columns((1, 10, DISLIKE, 0), (1, 10, PURCHASE, 0), days=[0, 60])
+
+    faded = build_matrix(rows, scale, EMPTY, half_life=30).strengths.data
+    kept = build_matrix(rows, scale, EMPTY).strengths.data
+
+    assert faded.tolist() == [pytest.approx(np.log2(5))]
+    assert kept.tolist() == [pytest.approx(1)]
+
+
+def test_a_purchase_may_fade_until_a_new_dislike_outweighs_it(scale):
+    # 5 · ½ - 4 < 0.
+    rows = columns((1, 10, PURCHASE, 0), (1, 10, DISLIKE, 0), days=[0, 30])
+
+    assert build_matrix(rows, scale, EMPTY, half_life=30).strengths.nnz == 0
+    assert build_matrix(rows, scale, EMPTY).strengths.nnz == 1
+
+
+def test_a_pair_is_as_old_as_its_last_interaction_of_whatever_event(scale):
+    rows = columns(
+        (1, 10, PURCHASE, 0), (1, 10, VIEW, 0), (1, 11, VIEW, 0), (2, 10, VIEW, 0), (2, 11, DISLIKE, 0),
+        days=[0, 4, 1, 2.5, 10],
+    )  # fmt: skip
+
+    matrix = build_matrix(rows, scale, EMPTY)
+
+    # Days before the newest of all, which is a dislike and has no pair of its own.
+    assert matrix.strengths.toarray().astype(bool).tolist() == [[True, True], [True, False]]
+    assert matrix.ages.tolist() == pytest.approx([6, 9, 7.5])
+    assert matrix.ages.dtype == np.float32
+
+
+def test_ages_are_in_the_order_of_the_strengths_whatever_that_of_the_rows(scale):
+    rows = columns((2, 11, VIEW, 0), (1, 12, VIEW, 0), (2, 10, VIEW, 0), (1, 10, VIEW, 0), days=[1, 2, 3, 4])
+
+    matrix = build_matrix(rows, scale, EMPTY)
+
+    assert matrix.item_keys[matrix.strengths.indices].tolist() == [10, 12, 10, 11]
+    assert matrix.ages.tolist() == [0, 2, 1, 3]
+
+
+@pytest.mark.parametrize("half_life", [None, 50.0])
+@pytest.mark.parametrize("at_once", [1, 7, 1_000])
+def test_what_is_weighed_at_once_makes_no_difference(monkeypatch, scale, at_once, half_life):
+    random = np.random.default_rng(8)
+    rows = columns(
+        *zip(
+            random.integers(1, 12, 600).tolist(),
+            random.integers(1, 9, 600).tolist(),
+            random.integers(0, 5, 600).tolist(),
+            random.uniform(0, 5, 600).tolist(),
+            strict=True,
+        ),
+        days=random.uniform(0, 300, 600).tolist(),
+    )
+    whole = build_matrix(rows, scale, EMPTY, half_life)
+    monkeypatch.setattr(interactions, "_ROWS_AT_ONCE", at_once)
+
+    chunked = build_matrix(rows, scale, EMPTY, half_life)
+
+    assert (chunked.strengths != whole.strengths).nnz == 0
+    assert chunked.strengths.has_sorted_indices
+    assert chunked.ages.tolist() == whole.ages.tolist()
 
 
 def test_a_matrix_equals_the_same_sums_done_one_by_one(scale):

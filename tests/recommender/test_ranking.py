@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from scipy import sparse
 
-from recsvc.recommender.popularity import popularity
 from recsvc.recommender.ranking import top_k
 
 SCORES = np.array([0.1, 0.9, 0.5, 0.9, -2.0], np.float32)
@@ -57,13 +55,3 @@ def test_a_list_is_the_beginning_of_the_full_stable_sort(seed):
 
     for k in (1, 2, 10, 100, len(candidates) - 1, len(candidates), len(candidates) + 1):
         assert top_k(scores, candidates, k).tolist() == expected[:k]
-
-
-def test_popularity_counts_users_not_strengths():
-    strengths = sparse.csr_array(np.array([[9.0, 0, 1], [1, 0, 0], [0.5, 0, 0]], np.float32))
-
-    assert popularity(strengths).tolist() == [3, 0, 1]
-
-
-def test_items_that_nobody_likes_have_a_popularity_of_zero():
-    assert popularity(sparse.csr_array((2, 3), dtype=np.float32)).tolist() == [0, 0, 0]

@@ -49,7 +49,7 @@ def test_a_version_reads_back_as_it_was_written(publish):
 def test_arrays_are_mapped_and_cannot_be_written(publish):
     _, arrays = open_version(publish())
 
-    assert isinstance(arrays["item_keys"], np.memmap)
+    assert isinstance(arrays["item_keys"].base, np.memmap)
     with pytest.raises(ValueError, match="read-only"):
         arrays["item_keys"][0] = 9
 

@@ -1,0 +1,118 @@
+"""What a voice learns from, and what it is asked about."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import sparse
+
+from recsvc.recommender.features import FeatureMatrix
+from recsvc.recommender.interactions import InteractionMatrix
+from recsvc.recommender.split import HeldOut
+
+
+@dataclass(frozen=True)
+class History:
+    """What is known of one user at request time.
+
+    Attributes:
+        indexes: Item indexes, shape (h,), distinct; newest first where the order is known.
+        strengths: float32, shape (h,), not 0; negative where the user dislikes the item.
+        features: Positions of the user's features in the model, shape (f,).
+    """
+
+    indexes: NDArray[np.intp]
+    strengths: NDArray[np.float32]
+    features: NDArray[np.intp] = field(default_factory=lambda: np.empty(0, np.intp))
+
+    @cached_property
+    def liked(self) -> int:
+        """How many items are liked."""
+        return int((self.strengths > 0).sum())
+
+    def without(self, place: int) -> History:
+        """The same history, one item left out."""
+        return History(np.delete(self.indexes, place), np.delete(self.strengths, place), self.features)
+
+
+@dataclass(frozen=True)
+class Examples:
+    """What voices learn from. n items, u users, p pairs.
+
+    Attributes:
+        strengths: CSR float32, shape (u, n), sorted; p positive entries.
+        ages: float32, shape (p,): days from a pair's last interaction to the newest of all.
+        item_features: Rows of the items.
+        user_features: Rows of the users.
+        seed: Of everything random.
+        threads: Threads to learn with.
+    """
+
+    strengths: sparse.csr_array[Any]
+    ages: NDArray[np.float32]
+    item_features: FeatureMatrix
+    user_features: FeatureMatrix
+    seed: int
+    threads: int
+
+    @cached_property
+    def counts(self) -> NDArray[np.intp]:
+        """How many users like each item, shape (n,)."""
+        return np.bincount(self.strengths.indices, minlength=self.strengths.shape[1])
+
+    @cached_property
+    def lengths(self) -> NDArray[np.intp]:
+        """How many items each user likes, shape (u,)."""
+        return np.diff(self.strengths.indptr)
+
+    def rest_of(self, matrix: InteractionMatrix, held_out: HeldOut) -> Examples:
+        """The same examples without what was held out of them.
+
+        Args:
+            matrix: What the examples are of.
+            held_out: A split of it.
+        """
+        rest = held_out.strengths
+        ages = matrix.ages[np.isin(_pairs(matrix.strengths), _pairs(rest), assume_unique=True)]
+        return replace(self, strengths=rest, ages=ages)
+
+    def histories(self, held_out: HeldOut) -> list[History]:
+        """What is known of each user that something was held out of."""
+        known, features = held_out.histories, self.user_features.rows
+        return [
+            History(
+                *_row(known, place),
+                features.indices[features.indptr[user] : features.indptr[user + 1]].astype(np.intp),
+            )
+            for place, user in enumerate(held_out.user_indexes.tolist())
+        ]
+
+
+def as_matrix(histories: Sequence[History], items: int) -> sparse.csr_array[Any]:
+    """Histories as rows, CSR float32, shape (histories, items)."""
+    lengths = [len(history.indexes) for history in histories]
+    rows: sparse.csr_array[Any] = sparse.csr_array(
+        (
+            np.concatenate([np.empty(0, np.float32), *(history.strengths for history in histories)]),
+            np.concatenate([np.empty(0, np.intp), *(history.indexes for history in histories)]),
+            np.concatenate([[0], np.cumsum(lengths, dtype=np.intp)]),
+        ),
+        shape=(len(histories), items),
+    )
+    return rows
+
+
+def _row(rows: sparse.csr_array[Any], place: int) -> tuple[NDArray[np.intp], NDArray[np.float32]]:
+    begin, end = rows.indptr[place], rows.indptr[place + 1]
+    return rows.indices[begin:end].astype(np.intp), rows.data[begin:end].astype(np.float32)
+
+
+def _pairs(rows: sparse.csr_array[Any]) -> NDArray[np.int64]:
+    users = np.repeat(np.arange(rows.shape[0]), np.diff(rows.indptr))
+    pairs: NDArray[np.int64] = users * np.int64(rows.shape[1]) + rows.indices
+    return pairs

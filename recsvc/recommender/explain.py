@@ -1,0 +1,134 @@
+"""Why an item is on a list: what the history, features and popularity add to its score."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from recsvc.recommender.examples import History
+from recsvc.recommender.model import Model, Newcomers
+
+MOST_NAMED = 5
+_DIGITS = 1_000  # shares are told in thousandths
+
+
+@dataclass(frozen=True)
+class Reason:
+    """One reason.
+
+    Attributes:
+        because: `interaction`, `history` (the rest of it), `user_feature`, `item_feature` or `popular`.
+        place: Place in the history, or in the list of features; -1 for the others.
+        share: Part of what speaks for the item, 0 to 1, in thousandths.
+    """
+
+    because: str
+    place: int
+    share: float
+
+
+def explain(
+    model: Model,
+    history: History,
+    items: NDArray[np.intp],
+    newcomers: Newcomers,
+    features_of: Sequence[Sequence[int]],
+) -> list[list[Reason]]:
+    """Gives the reasons of each item of a list, the greatest first.
+
+    A score is a sum over the history, the user's features, and what is the same for all users: it is divided
+    among the terms that are positive. An item that nobody likes yet is scored through its own features, and
+    divided among them. An interaction is named only if the item's score falls when it is taken out of the
+    history and everything is scored anew; what else the history adds is told as one.
+
+    Args:
+        model: What scored them.
+        history: Of the user.
+        items: Item indexes of the list, shape (c,).
+        newcomers: As the list was ranked with.
+        features_of: Feature keys of each listed item; read for those that nobody likes yet.
+
+    Returns:
+        Reasons of each item; their shares add up to 1.
+    """
+    if not len(items):
+        return []
+    if not model.knows_user(history):
+        return [[Reason("popular", -1, 1.0)] for _ in items]
+    by_history, by_features = model.terms(history, items, newcomers)
+    totals = model.scores(history, items, newcomers)
+    rest = totals - by_history.sum(axis=0) - by_features.sum(axis=0)
+    named = _named(model, history, items, newcomers, by_history=by_history, totals=totals)
+    reasons = []
+    for column, item in enumerate(items.tolist()):
+        of_history = np.maximum(by_history[:, column], 0)
+        listed = [place for place in named[column] if of_history[place] > 0]
+        terms = [("interaction", place, float(of_history[place])) for place in listed]
+        terms.append(("history", -1, float(of_history.sum() - of_history[listed].sum())))
+        terms += [
+            ("user_feature", place, max(float(term), 0.0))
+            for place, term in enumerate(by_features[:, column])
+        ]
+        terms.append(("popular", -1, max(float(rest[column]), 0.0)))
+        if model.is_cold(item):
+            terms = _through_features(model, history, features_of[column], terms)
+        reasons.append(_rounded(terms))
+    return reasons
+
+
+def _named(
+    model: Model,
+    history: History,
+    items: NDArray[np.intp],
+    newcomers: Newcomers,
+    *,
+    by_history: NDArray[np.float32],
+    totals: NDArray[np.float32],
+) -> list[list[int]]:
+    most = min(MOST_NAMED, len(by_history))
+    greatest = np.argsort(-by_history, axis=0, kind="stable")[:most]
+    falls: dict[int, NDArray[np.bool_]] = {}
+    for place in np.unique(greatest).tolist():
+        without = history.without(place)
+        if model.knows_user(without):
+            falls[place] = model.scores(without, items, newcomers) < totals
+        else:
+            # Nothing would be known of the user any more: the item would not be scored for them at all.
+            falls[place] = np.ones(len(items), dtype=bool)
+    return [
+        [place for place in greatest[:, column].tolist() if falls[place][column]]
+        for column in range(len(items))
+    ]
+
+
+def _through_features(
+    model: Model, history: History, keys: Sequence[int], terms: list[tuple[str, int, float]]
+) -> list[tuple[str, int, float]]:
+    """Divides what the history adds to a cold item among the item's features, by what each adds."""
+    added = np.maximum(model.feature_terms(history, keys), 0)
+    if not added.any():
+        return terms
+    of_history = sum(term for because, _, term in terms if because in {"interaction", "history"})
+    others = [term for term in terms if term[0] not in {"interaction", "history"}]
+    parts = added / added.sum() * of_history
+    return others + [("item_feature", place, float(part)) for place, part in enumerate(parts)]
+
+
+def _rounded(terms: Sequence[tuple[str, int, float]]) -> list[Reason]:
+    total = sum(term for _, _, term in terms)
+    if total <= 0:
+        return [Reason("popular", -1, 1.0)]
+    exact = np.array([term / total * _DIGITS for _, _, term in terms])
+    whole = np.floor(exact).astype(int)
+    # Largest remainders: each share is within a thousandth of its own, and all together are 1.
+    for place in np.argsort(whole - exact, kind="stable")[: _DIGITS - whole.sum()].tolist():
+        whole[place] += 1
+    order = np.argsort(-whole, kind="stable").tolist()
+    return [
+        Reason(terms[place][0], terms[place][1], int(whole[place]) / _DIGITS)
+        for place in order
+        if whole[place] > 0
+    ]

@@ -1,0 +1,253 @@
+"""From examples to a model: every voice's parameters and the blend chosen by validation, then all fitted."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from recsvc.recommender.blend import Blend, learn_blend
+from recsvc.recommender.evaluation import rank_all
+from recsvc.recommender.examples import Examples, History
+from recsvc.recommender.interactions import InteractionColumns, InteractionMatrix
+from recsvc.recommender.metrics import evaluate_lists
+from recsvc.recommender.model import Model, Selection
+from recsvc.recommender.split import HeldOut, hold_out_after, hold_out_latest
+from recsvc.recommender.voice import OnProgress, Parameters, Voice
+from recsvc.recommender.voices import voices as known_voices
+
+K = 20
+_SHARE = 0.2
+_FEWEST_ITEMS = 5
+_MOST_USERS = 2_000
+_FEWEST_USERS = 20  # fewer say nothing
+_USERS_IN_TIME = 300  # so many, and the split is by time
+_USERS_OF_A_LOOK = 1_000
+# What part of the time a voice takes, roughly, for a progress bar.
+_EFFORT = {"lightfm": 8.0, "als": 2.0, "svd": 2.0}
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What validation found.
+
+    Attributes:
+        voices: Fitted to what was not held out, in the order of their names.
+        parameters: Of each.
+        blend: Learned with them.
+        held_out: What was held out; None where too little could be.
+        fit_seconds: Spent in fits.
+    """
+
+    voices: dict[str, Voice]
+    parameters: dict[str, Parameters]
+    blend: Blend
+    held_out: HeldOut | None
+    fit_seconds: float
+
+
+def hold_out(matrix: InteractionMatrix, columns: InteractionColumns, seed: int) -> HeldOut | None:
+    """Holds out what the near future brought, where times tell; else what each of some users liked last.
+
+    Args:
+        matrix: Built from `columns`.
+        columns: All interactions.
+        seed: Chooses the users.
+
+    Returns:
+        The split; None where too little can be held out to say anything.
+    """
+    for split, fewest in ((hold_out_after, _USERS_IN_TIME), (hold_out_latest, _FEWEST_USERS)):
+        held_out = split(
+            matrix,
+            columns,
+            share=_SHARE,
+            fewest_items=_FEWEST_ITEMS,
+            most_users=_MOST_USERS,
+            seed=seed,
+        )
+        if len(held_out.user_indexes) >= fewest:
+            return held_out
+    return None
+
+
+def choose(
+    matrix: InteractionMatrix,
+    examples: Examples,
+    held_out: HeldOut | None,
+    limits: Mapping[str, Parameters],
+    on_progress: OnProgress,
+) -> Choice:
+    """Chooses each voice's parameters, and how much each voice counts.
+
+    Args:
+        matrix: Of all interactions.
+        examples: Of all interactions.
+        held_out: A split of the matrix; None where there is none, and everything is as untold.
+        limits: Names of the voices wanted to what settings say of them.
+        on_progress: Told the part that is done, 0 to 1. May raise, which ends the search.
+
+    Raises:
+        ValueError: A fit diverged.
+    """
+    rest = examples if held_out is None else examples.rest_of(matrix, held_out)
+    histories = examples.histories(held_out) if held_out is not None else _any_histories(examples)
+    judge = None if held_out is None else _Judge(held_out, histories)
+    voices: dict[str, Voice] = {}
+    parameters: dict[str, Parameters] = {}
+    share = _shares_of_effort([*limits, "blend"])
+    began = time.perf_counter()
+    for name in sorted(limits):
+        found = known_voices()[name].choose(rest, judge, limits[name], share(name, on_progress))
+        if found is not None:
+            voices[name], parameters[name] = found
+    fit_seconds = time.perf_counter() - began - (judge.seconds if judge else 0.0)
+    blend = learn_blend(
+        voices,
+        histories,
+        held_out.relevant if held_out is not None else None,
+        rest.counts > 0,
+        seed=examples.seed,
+        on_progress=share("blend", on_progress),
+    )
+    return Choice(voices, parameters, blend, held_out, fit_seconds)
+
+
+def fit(
+    matrix: InteractionMatrix,
+    examples: Examples,
+    parameters: Mapping[str, Parameters],
+    blend: Blend,
+    on_progress: OnProgress,
+) -> Model:
+    """Fits every voice to all examples.
+
+    Args:
+        matrix: Of all interactions.
+        examples: Of all interactions.
+        parameters: Of each voice, as `choose` found them.
+        blend: As `choose` found it.
+        on_progress: Told the part that is done, 0 to 1. May raise, which ends the fit.
+
+    Raises:
+        ValueError: A fit diverged.
+    """
+    share = _shares_of_effort(list(parameters))
+    voices = {
+        name: known_voices()[name].fit(examples, of_voice, share(name, on_progress))
+        for name, of_voice in sorted(parameters.items())
+    }
+    return assemble(matrix, examples, voices, blend)
+
+
+def assemble(
+    matrix: InteractionMatrix, examples: Examples, voices: Mapping[str, Voice], blend: Blend
+) -> Model:
+    """Puts fitted voices and their blend together.
+
+    Args:
+        matrix: Whose items the voices know.
+        examples: What the voices were fitted to.
+        voices: In the order of their names.
+        blend: Their weights.
+    """
+    return Model(
+        item_keys=matrix.item_keys,
+        likes=examples.counts.astype(np.int32),
+        item_feature_keys=examples.item_features.feature_keys,
+        user_feature_keys=examples.user_features.feature_keys,
+        voices=voices,
+        blend=blend,
+    )
+
+
+def describe(matrix: InteractionMatrix, examples: Examples, choice: Choice) -> dict[str, Any] | None:
+    """How well each voice, the blend and popularity foretell what was held out.
+
+    Args:
+        matrix: Of all interactions.
+        examples: Of all interactions.
+        choice: As `choose` found it.
+
+    Returns:
+        Means over users, those of the blend on top, ranked as a web process ranks; None where nothing was
+        held out.
+    """
+    held_out = choice.held_out
+    if held_out is None:
+        return None
+    rest = examples.rest_of(matrix, held_out)
+    histories = examples.histories(held_out)
+    model = assemble(matrix, rest, choice.voices, choice.blend)
+    every = np.ones(len(model), dtype=bool)
+    lists = np.full((len(histories), K), -1, np.intp)
+    for row, history in enumerate(histories):
+        selection = Selection(every, None, history.indexes)
+        listed, _ = model.recommend(history, K, selection)
+        lists[row, : len(listed)] = listed
+    popular = np.broadcast_to(np.log1p(rest.counts, dtype=np.float32), (1, len(model)))
+
+    def popular_to_all(some: Sequence[History]) -> NDArray[np.float32]:
+        return np.repeat(popular, len(some), axis=0)
+
+    scorers = {name: voice.score_all for name, voice in choice.voices.items()} | {
+        "popularity": popular_to_all
+    }
+    told = {name: _means(rank_all(score_all, histories, K), held_out) for name, score_all in scorers.items()}
+    return {
+        "held_out_users": len(histories),
+        "fit_seconds": round(choice.fit_seconds, 3),
+        **_means(lists, held_out),
+        "popularity": told.pop("popularity"),
+        "voices": told,
+    }
+
+
+def _means(lists: NDArray[np.intp], held_out: HeldOut) -> dict[str, float]:
+    found = evaluate_lists(lists, held_out.relevant, [10, 20])
+    return {
+        name: round(float(found[name].mean()), 5) for name in ("recall_at_20", "ndcg_at_10", "ndcg_at_20")
+    }
+
+
+class _Judge:
+    """NDCG@20 of a voice among some of the users that something was held out of."""
+
+    def __init__(self, held_out: HeldOut, histories: Sequence[History]) -> None:
+        # Users come in the order of their keys: every so-manieth is as good as a random one.
+        every = max(1, len(histories) // _USERS_OF_A_LOOK)
+        self.histories = list(histories[::every])
+        self.relevant: list[NDArray[np.intp]] = list(held_out.relevant[::every])
+        self.seconds = 0.0
+
+    def __call__(self, voice: Voice) -> float:
+        began = time.perf_counter()
+        lists = rank_all(voice.score_all, self.histories, K)
+        quality = float(evaluate_lists(lists, self.relevant, [K])[f"ndcg_at_{K}"].mean())
+        self.seconds += time.perf_counter() - began
+        return quality
+
+
+def _any_histories(examples: Examples) -> list[History]:
+    """Users' histories that scores can be brought to one scale on, where nothing is held out."""
+    strengths = examples.strengths
+    users = np.flatnonzero(examples.lengths)[:_USERS_OF_A_LOOK].tolist()
+    rows = [slice(strengths.indptr[user], strengths.indptr[user + 1]) for user in users]
+    return [History(strengths.indices[row].astype(np.intp), strengths.data[row]) for row in rows]
+
+
+def _shares_of_effort(names: Sequence[str]) -> Callable[[str, OnProgress], OnProgress]:
+    ordered = sorted(names)
+    efforts = np.cumsum([0.0, *(_EFFORT.get(name, 1.0) for name in ordered)])
+    bounds: NDArray[Any] = efforts / efforts[-1]
+
+    def share(name: str, on_progress: OnProgress) -> OnProgress:
+        place = ordered.index(name)
+        begin, end = float(bounds[place]), float(bounds[place + 1])
+        return lambda done: on_progress(begin + done * (end - begin))
+
+    return share

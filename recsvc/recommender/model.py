@@ -1,0 +1,433 @@
+"""A fitted model: voices and their blend, and how a list comes of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from recsvc.recommender.blend import Blend
+from recsvc.recommender.examples import History
+from recsvc.recommender.features import weighted_sum
+from recsvc.recommender.keys import locate
+from recsvc.recommender.ranking import top_k
+from recsvc.recommender.relations import RelatedVoice
+from recsvc.recommender.voice import Voice, checked
+from recsvc.recommender.voices import voices as known_voices
+from recsvc.recommender.voices.lightfm import LightFMHybrid
+from recsvc.recommender.voices.popularity import Popularity
+
+_SCORED_WHOLE = 1_500  # so many items are scored without a search for candidates
+_RELATED = 250  # candidates related to the history
+_POPULAR = 30
+_COLD = 30
+_NEWEST_COLD = 10_000  # cold items looked through, those that came last
+
+
+@dataclass(frozen=True)
+class Selection:
+    """Which items a list may hold. N items: the model's, and those that came after it.
+
+    Attributes:
+        recommendable: bool, shape (N,).
+        members: Ascending indexes of the items to choose from; None for all.
+        excluded: Indexes of items to leave out.
+    """
+
+    recommendable: NDArray[np.bool_]
+    members: NDArray[np.intp] | None
+    excluded: NDArray[np.intp]
+
+    @cached_property
+    def _excluded(self) -> NDArray[np.intp]:
+        return np.unique(self.excluded)
+
+    def among(self, items: NDArray[np.intp]) -> NDArray[np.intp]:
+        """Those of some items that the list may hold, in the order given."""
+        kept = items[self.recommendable[items]]
+        kept = kept[~_is_in(kept, self._excluded)]
+        return kept if self.members is None else kept[_is_in(kept, self.members)]
+
+    def everything(self) -> NDArray[np.intp]:
+        """All items that the list may hold, ascending."""
+        if self.members is not None:
+            members: NDArray[np.intp] = self.members[self.recommendable[self.members]]
+            return members[~_is_in(members, self._excluded)]
+        allowed = self.recommendable.copy()
+        allowed[self._excluded] = False
+        return np.flatnonzero(allowed)
+
+
+@dataclass(frozen=True)
+class Newcomers:
+    """Items that nobody likes yet, as their features foretell them. m items.
+
+    Attributes:
+        indexes: Ascending, shape (m,).
+        known: float32, shape (m, d + 1): embeddings and biases of LightFM.
+        has_features: bool, shape (m,): whether the model knows any of its features.
+    """
+
+    indexes: NDArray[np.intp]
+    known: NDArray[np.float32]
+    has_features: NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class Model:
+    """What a web process maps and serves from. n items.
+
+    Attributes:
+        item_keys: int32, shape (n,), ascending; `item_index` is a position here.
+        likes: int32, shape (n,): how many users like each item.
+        item_feature_keys: int32, shape (f,), ascending.
+        user_feature_keys: int32, shape (g,), ascending.
+        voices: In the order of their names.
+        blend: Their weights.
+    """
+
+    item_keys: NDArray[np.int32]
+    likes: NDArray[np.int32]
+    item_feature_keys: NDArray[np.int32]
+    user_feature_keys: NDArray[np.int32]
+    voices: Mapping[str, Voice]
+    blend: Blend
+
+    def __len__(self) -> int:
+        return len(self.item_keys)
+
+    @cached_property
+    def popularity(self) -> NDArray[np.float32]:
+        """How popular each item is, lately where that foretells better; float32, shape (n,)."""
+        voice = self.voices.get(Popularity.name)
+        return voice.scores if isinstance(voice, Popularity) else np.log1p(self.likes).astype(np.float32)
+
+    @cached_property
+    def popular_first(self) -> NDArray[np.intp]:
+        """Item indexes, the most popular first, shape (n,)."""
+        return np.argsort(-self.popularity, kind="stable")
+
+    @cached_property
+    def is_hot(self) -> NDArray[np.bool_]:
+        """Which items anybody likes, shape (n,)."""
+        return self.likes > 0
+
+    @cached_property
+    def hybrid(self) -> LightFMHybrid | None:
+        """The voice that speaks of features; None where it was not fitted."""
+        voice = self.voices.get(LightFMHybrid.name)
+        return voice if isinstance(voice, LightFMHybrid) else None
+
+    @cached_property
+    def newcomers(self) -> Newcomers:
+        """The model's own items that nobody likes yet."""
+        if self.hybrid is None:
+            return Newcomers(np.empty(0, np.intp), np.empty((0, 1), np.float32), np.empty(0, bool))
+        cold = np.flatnonzero(~self.is_hot)
+        return self._newcomers(
+            cold, np.column_stack([self.hybrid.embeddings[cold], self.hybrid.biases[cold]])
+        )
+
+    def _newcomers(self, indexes: NDArray[np.intp], known: NDArray[np.float32]) -> Newcomers:
+        assert self.hybrid is not None
+        return Newcomers(indexes, known, (known != self.hybrid.mean_item).any(axis=1))
+
+    def introduce(self, features_of: Sequence[Sequence[int]]) -> Newcomers:
+        """The model's newcomers, and items that came after it.
+
+        Args:
+            features_of: Feature keys of each item that came after the model, in the order of their indexes,
+                which follow those of the model.
+        """
+        own = self.newcomers
+        if self.hybrid is None or not features_of:
+            return own
+        known = [
+            self.hybrid.mean_item + weighted_sum(self.item_feature_keys, self.hybrid.item_features, keys)[0]
+            for keys in features_of
+        ]
+        later = np.arange(len(self), len(self) + len(known))
+        return self._newcomers(
+            np.concatenate([own.indexes, later]), np.concatenate([own.known, np.stack(known)])
+        )
+
+    def knows_user(self, history: History) -> bool:
+        """Whether anything can be said of a user beyond what is popular."""
+        return history.liked > 0 or (self.hybrid is not None and len(history.features) > 0)
+
+    def recommend(
+        self, history: History, k: int, selection: Selection, newcomers: Newcomers | None = None
+    ) -> tuple[NDArray[np.intp], NDArray[np.float32]]:
+        """Ranks what a list may hold, in two stages: candidates, and the whole blend on them.
+
+        Args:
+            history: Of a user; one of whom nothing is known gets what is popular.
+            k: How many items.
+            selection: What the list may hold.
+            newcomers: As `introduce` gave them; the model's own where not given.
+
+        Returns:
+            Item indexes, best first, as many as there are up to k; their scores.
+        """
+        if not self.knows_user(history):
+            return self.popular(k, selection)
+        newcomers = newcomers or self.newcomers
+        weights = self.blend.at(history.liked)
+        prepared = self._prepare(history)
+        candidates = self._candidates(k, selection, newcomers, weights=weights, prepared=prepared)
+        scores = self._scores(candidates, newcomers, weights, prepared)
+        chosen = top_k(scores, np.arange(len(candidates)), k)
+        return candidates[chosen], scores[chosen]
+
+    def popular(self, k: int, selection: Selection) -> tuple[NDArray[np.intp], NDArray[np.float32]]:
+        """Ranks what a list may hold by popularity; items that came after the model come last."""
+        allowed = selection.everything()
+        scores = np.zeros(len(selection.recommendable), np.float32)
+        scores[: len(self)] = self.popularity
+        chosen = top_k(scores, allowed, k)
+        return chosen, scores[chosen]
+
+    def scores(
+        self, history: History, items: NDArray[np.intp], newcomers: Newcomers | None = None
+    ) -> NDArray[np.float32]:
+        """The whole blend's scores of some items, float32, shape (c,)."""
+        weights = self.blend.at(history.liked)
+        return self._scores(items, newcomers or self.newcomers, weights, self._prepare(history))
+
+    def terms(
+        self, history: History, items: NDArray[np.intp], newcomers: Newcomers
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """What each item of a history and each of the user's features adds to scores.
+
+        Args:
+            history: Of a user.
+            items: Item indexes, shape (c,).
+            newcomers: As the scores were made with.
+
+        Returns:
+            float32, shape (h, c); float32, shape (features, c).
+        """
+        weights = self.blend.at(history.liked)
+        by_history = np.zeros((len(history.indexes), len(items)), np.float32)
+        by_features = np.zeros((len(history.features), len(items)), np.float32)
+        is_cold = np.array([self.is_cold(item) for item in items.tolist()], dtype=bool)
+        hot = items[~is_cold]
+        for (name, voice), weight in zip(self.voices.items(), weights.tolist(), strict=True):
+            by_history[:, ~is_cold] += np.float32(weight) * voice.shares(history, hot)
+            if name == LightFMHybrid.name and self.hybrid is not None:
+                parts = self.hybrid.feature_parts(history)
+                by_features[:, ~is_cold] += np.float32(weight) * (parts @ self.hybrid.embeddings[hot].T)
+        if self.hybrid is not None and is_cold.any():
+            weight = np.float32(weights @ self.blend.slopes)
+            embeddings = newcomers.known[np.searchsorted(newcomers.indexes, items[is_cold]), :-1]
+            by_history[:, is_cold] = weight * (self.hybrid.parts(history) @ embeddings.T)
+            by_features[:, is_cold] = weight * (self.hybrid.feature_parts(history) @ embeddings.T)
+        return by_history, by_features
+
+    def feature_terms(self, history: History, keys: Sequence[int]) -> NDArray[np.float32]:
+        """What each feature of a cold item adds to its score, up to a factor; float32, shape (features,)."""
+        places = locate(self.item_feature_keys, np.array(keys, np.int64))
+        if self.hybrid is None:
+            return np.zeros(len(keys), np.float32)
+        added = self.hybrid.item_features[places, :-1] @ self.hybrid.vector(history)
+        return np.where(places >= 0, added, np.float32(0))
+
+    def is_cold(self, item: int) -> bool:
+        """Whether nobody liked an item when the model was fitted."""
+        return item >= len(self) or not self.is_hot[item]
+
+    def similar(
+        self, item: int, k: int, selection: Selection, newcomers: Newcomers
+    ) -> tuple[NDArray[np.intp], NDArray[np.float32]]:
+        """Ranks what a list may hold by how alike it is to an item.
+
+        To an item that somebody likes: by what it alone, as a history, adds to scores. To a cold one: by the
+        cosine of the embeddings that features foretell.
+
+        Args:
+            item: Item index.
+            k: How many items.
+            selection: What the list may hold.
+            newcomers: As `introduce` gave them.
+
+        Returns:
+            Item indexes, best first, as many as there are up to k; their scores. None of them where nothing
+            is known of the item.
+        """
+        if self.is_cold(item):
+            place = int(locate(newcomers.indexes, np.array([item]))[0])
+            if self.hybrid is None or place < 0 or not newcomers.has_features[place]:
+                return np.empty(0, np.intp), np.empty(0, np.float32)
+            later = newcomers.known[len(self.newcomers.indexes) :, :-1]
+            alike = _cosines(np.concatenate([self.hybrid.embeddings, later]), newcomers.known[place, :-1])
+            candidates = selection.everything()
+            scores = alike[candidates]
+        else:
+            history = History(np.array([item]), np.ones(1, np.float32))
+            candidates = self._candidates(
+                k, selection, newcomers, weights=self.blend.at(1), prepared=self._prepare(history)
+            )
+            scores = self.terms(history, candidates, newcomers)[0][0]
+        chosen = top_k(scores, np.arange(len(candidates)), k)
+        return candidates[chosen], scores[chosen]
+
+    def _prepare(self, history: History) -> dict[str, NDArray[Any]]:
+        return {name: voice.prepare(history) for name, voice in self.voices.items()}
+
+    def _candidates(
+        self,
+        k: int,
+        selection: Selection,
+        newcomers: Newcomers,
+        *,
+        weights: NDArray[np.float64],
+        prepared: Mapping[str, NDArray[Any]],
+    ) -> NDArray[np.intp]:
+        choice = len(selection.recommendable) if selection.members is None else len(selection.members)
+        near = self._near(weights, prepared)
+        if choice <= _SCORED_WHOLE or near is None:
+            return selection.everything()
+        related = np.flatnonzero(near > 0)
+        # What filters take is little as a rule: the best are taken first, and all only where that fell short.
+        wanted = max(_RELATED, 2 * k)
+        best = _best(related, near[related], wanted + len(selection.excluded))
+        others = [self.popular_first[: _POPULAR + k], self._cold(k, newcomers, prepared)]
+        found = selection.among(_distinct([best, *others]))
+        if len(found) < wanted < len(related):
+            open_to = selection.among(related)
+            best = _best(open_to, near[open_to], wanted)
+            found = selection.among(_distinct([best, *others]))
+        # What is left after the filters may be little: then look at everything rather than give a short list.
+        return found if len(found) >= min(k + _POPULAR, choice) else selection.everything()
+
+    def _near(
+        self, weights: NDArray[np.float64], prepared: Mapping[str, NDArray[Any]]
+    ) -> NDArray[np.float64] | None:
+        """What voices of related items say of all items; None where none of them says anything."""
+        scores = [
+            (weight, prepared[name])
+            for (name, voice), weight in zip(self.voices.items(), weights.tolist(), strict=True)
+            if isinstance(voice, RelatedVoice)
+        ]
+        if sum(weight > 0 for weight, _ in scores) > 1:
+            total: NDArray[np.float64] = np.sum([weight * of_voice for weight, of_voice in scores], axis=0)
+            return total
+        # One voice alone finds candidates even where the blend gives it no weight.
+        return max(scores, key=lambda of_voice: of_voice[0])[1] if scores else None
+
+    def _cold(self, k: int, newcomers: Newcomers, prepared: Mapping[str, NDArray[Any]]) -> NDArray[np.intp]:
+        if self.hybrid is None or not len(newcomers.indexes):
+            return np.empty(0, np.intp)
+        known = newcomers.known[-_NEWEST_COLD:]
+        scores = known[:, :-1] @ prepared[LightFMHybrid.name] + known[:, -1]
+        return _best(newcomers.indexes[-_NEWEST_COLD:], scores, _COLD + k)
+
+    def _scores(
+        self,
+        items: NDArray[np.intp],
+        newcomers: Newcomers,
+        weights: NDArray[np.float64],
+        prepared: Mapping[str, NDArray[Any]],
+    ) -> NDArray[np.float32]:
+        own = np.minimum(items, len(self) - 1)
+        scores = np.zeros(len(items))
+        for (name, voice), weight in zip(self.voices.items(), weights.tolist(), strict=True):
+            if weight > 0:
+                scores += weight * voice.score_prepared(prepared[name], own)
+        cold = np.flatnonzero(~self.is_hot[own] | (items > own))
+        if len(cold):
+            scores[cold] = self._cold_scores(items[cold], newcomers, weights, prepared)
+            # Items of which nothing is known at all come last, and so fill a list that would be short.
+            scores[np.isnan(scores)] = np.nanmin(scores, initial=0.0) - 1
+        return scores.astype(np.float32)
+
+    def _cold_scores(
+        self,
+        items: NDArray[np.intp],
+        newcomers: Newcomers,
+        weights: NDArray[np.float64],
+        prepared: Mapping[str, NDArray[Any]],
+    ) -> NDArray[np.float64]:
+        """What the blend may expect of items that nobody likes, from what their features say; else NaN."""
+        if self.hybrid is None:
+            return np.full(len(items), np.nan)
+        places = np.searchsorted(newcomers.indexes, items)
+        known = newcomers.known[places]
+        of_hybrid = known[:, :-1] @ prepared[LightFMHybrid.name] + known[:, -1]
+        expected = of_hybrid * (weights @ self.blend.slopes) + weights @ self.blend.offsets
+        return np.where(newcomers.has_features[places], expected, np.nan)
+
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """Names to arrays, as a version's directory holds them; those of a voice begin with its name."""
+        named = {
+            "item_keys": self.item_keys,
+            "likes": self.likes,
+            "item_feature_keys": self.item_feature_keys,
+            "user_feature_keys": self.user_feature_keys,
+        }
+        parts: dict[str, Voice | Blend] = {**self.voices, "blend": self.blend}
+        return named | {
+            f"{part}.{name}": array for part, owner in parts.items() for name, array in owner.arrays().items()
+        }
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, NDArray[Any]]) -> Model:
+        """Takes the arrays of a version as they were mapped.
+
+        Raises:
+            ValueError: One is missing, their shapes do not fit together, or a voice is not known here.
+        """
+        parts: dict[str, dict[str, NDArray[Any]]] = {}
+        for name, array in arrays.items():
+            part, _, rest = name.rpartition(".")
+            parts.setdefault(part, {})[rest] = array
+        items = len(parts.get("", {}).get("item_keys", ()))
+        shapes = {
+            "item_keys": (items,),
+            "likes": (items,),
+            "item_feature_keys": (-1,),
+            "user_feature_keys": (-1,),
+        }
+        own = checked(parts.pop("", {}), shapes)
+        blend = parts.pop("blend", {})
+        unknown = parts.keys() - known_voices().keys()
+        if unknown:
+            raise ValueError(f"voices are not known: {', '.join(sorted(unknown))}")
+        voices = {
+            name: known_voices()[name].from_arrays(of_voice, items)
+            for name, of_voice in sorted(parts.items())
+        }
+        return cls(**own, voices=voices, blend=Blend.from_arrays(blend, len(voices)))
+
+
+def _is_in(items: NDArray[np.intp], ascending: NDArray[np.intp]) -> NDArray[np.bool_]:
+    if not len(ascending):
+        return np.zeros(len(items), dtype=bool)
+    places = np.minimum(np.searchsorted(ascending, items), len(ascending) - 1)
+    found: NDArray[np.bool_] = ascending[places] == items
+    return found
+
+
+def _cosines(rows: NDArray[np.float32], vector: NDArray[np.float32]) -> NDArray[np.float32]:
+    lengths = np.linalg.norm(rows, axis=1) * np.linalg.norm(vector)
+    products = rows @ vector
+    cosines: NDArray[np.float32] = np.divide(
+        products, lengths, out=np.zeros_like(products), where=lengths > 0
+    )
+    return cosines
+
+
+def _distinct(parts: Sequence[NDArray[np.intp]]) -> NDArray[np.intp]:
+    # Faster than np.unique on so few.
+    joined = np.sort(np.concatenate(parts))
+    return joined[np.diff(joined, prepend=-1) > 0]
+
+
+def _best(items: NDArray[np.intp], scores: NDArray[Any], most: int) -> NDArray[np.intp]:
+    if len(items) <= most:
+        return items
+    return items[np.argpartition(scores, len(items) - most)[len(items) - most :]]

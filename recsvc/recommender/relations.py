@@ -1,0 +1,167 @@
+"""Which items are related to which, and how strongly: a sparse matrix that a history is multiplied with."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import sparse
+
+from recsvc.recommender.examples import History, as_matrix
+from recsvc.recommender.voice import Arrays, Voice, checked
+
+_DISLIKED_WEIGHT = 0.3  # beside a liked item of the same strength; see docs/adr/0005
+
+
+@dataclass(frozen=True)
+class Relations:
+    """Rows of related items, for n items with e entries in all.
+
+    Attributes:
+        bounds: int64, shape (n + 1,): where each item's row begins.
+        items: int32, shape (e,): the related items.
+        weights: float32, shape (e,): how strongly.
+        sources: float32, shape (n,): what an item counts for in a history.
+    """
+
+    bounds: NDArray[np.int64]
+    items: NDArray[np.int32]
+    weights: NDArray[np.float32]
+    sources: NDArray[np.float32]
+
+    def __len__(self) -> int:
+        return len(self.sources)
+
+    def score_near(self, history: History) -> NDArray[np.float64]:
+        """Scores of all items for one history, shape (n,); 0 where nothing in it is related."""
+        places, lengths = self._entries(history)
+        weights = self.weights[places] * np.repeat(self._counting(history), lengths)
+        return np.bincount(self.items[places], weights, minlength=len(self)).astype(np.float64, copy=False)
+
+    def score_all(self, histories: Sequence[History]) -> NDArray[np.float32]:
+        """Scores of all items for many histories, float32, shape (histories, n)."""
+        counting = [
+            History(history.indexes, self._counting(history), history.features) for history in histories
+        ]
+        scores: NDArray[np.float32] = (as_matrix(counting, len(self)) @ self._matrix).toarray()
+        return scores
+
+    def shares(self, history: History, items: NDArray[np.intp]) -> NDArray[np.float32]:
+        """What each item of a history adds to the scores of some items, float32, shape (h, c)."""
+        places, lengths = self._entries(history)
+        if not len(items):
+            return np.zeros((len(lengths), 0), np.float32)
+        order = np.argsort(items)
+        found = np.searchsorted(items, self.items[places], sorter=order)
+        columns = order[np.minimum(found, len(items) - 1)]
+        is_wanted = items[columns] == self.items[places]
+        rows = np.repeat(np.arange(len(lengths)), lengths)
+        shares = np.zeros((len(lengths), len(items)), np.float32)
+        shares[rows[is_wanted], columns[is_wanted]] = self.weights[places[is_wanted]]
+        return shares * self._counting(history)[:, None]
+
+    def _counting(self, history: History) -> NDArray[np.float32]:
+        damping = np.where(history.strengths > 0, np.float32(1), np.float32(_DISLIKED_WEIGHT))
+        return history.strengths * damping * self.sources[history.indexes]
+
+    def _entries(self, history: History) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        begins = self.bounds[history.indexes]
+        lengths = self.bounds[history.indexes + 1] - begins
+        ends = np.cumsum(lengths)
+        total = int(ends[-1]) if len(ends) else 0
+        return np.arange(total) + np.repeat(begins - ends + lengths, lengths), lengths
+
+    @cached_property
+    def _matrix(self) -> sparse.csr_array[Any]:
+        shape = len(self), len(self)
+        matrix: sparse.csr_array[Any] = sparse.csr_array((self.weights, self.items, self.bounds), shape=shape)
+        return matrix
+
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """What has to be kept."""
+        return {
+            "bounds": self.bounds,
+            "items": self.items,
+            "weights": self.weights,
+            "sources": self.sources,
+        }
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, NDArray[Any]], items: int) -> Relations:
+        """Takes the arrays as they were mapped.
+
+        Raises:
+            ValueError: Their shapes do not fit together.
+        """
+        entries = int(arrays["bounds"][-1]) if "bounds" in arrays and len(arrays["bounds"]) else 0
+        shapes = {"bounds": (items + 1,), "items": (entries,), "weights": (entries,), "sources": (items,)}
+        return cls(**checked(arrays, shapes))
+
+
+def strongest(
+    rows: sparse.csr_array[Any], most: int
+) -> tuple[NDArray[np.int64], NDArray[np.int32], NDArray[np.float32]]:
+    """Cuts each row to its strongest entries, by absolute value.
+
+    Args:
+        rows: CSR, shape (m, n).
+        most: How many entries a row may keep.
+
+    Returns:
+        Lengths of the rows, int64, shape (m,); columns int32 and values float32 of what is kept, ascending by
+        column within each row.
+    """
+    rows.sort_indices()
+    lengths = np.diff(rows.indptr).astype(np.int64)
+    kept = np.ones(rows.nnz, dtype=bool)
+    for row in np.flatnonzero(lengths > most).tolist():
+        begin, end = rows.indptr[row], rows.indptr[row + 1]
+        weakest = np.argpartition(np.abs(rows.data[begin:end]), end - begin - most)[: end - begin - most]
+        kept[begin + weakest] = False
+    return np.minimum(lengths, most), rows.indices[kept].astype(np.int32), rows.data[kept].astype(np.float32)
+
+
+def join(
+    blocks: Sequence[tuple[NDArray[np.int64], NDArray[np.int32], NDArray[np.float32]]],
+    sources: NDArray[np.float32],
+) -> Relations:
+    """Puts blocks of rows, as `strongest` cut them, on top of each other."""
+    lengths, items, weights = zip(*blocks, strict=True)
+    bounds = np.concatenate([[0], np.cumsum(np.concatenate(lengths))]).astype(np.int64)
+    return Relations(bounds, np.concatenate(items), np.concatenate(weights), sources)
+
+
+@dataclass(frozen=True)
+class RelatedVoice(Voice):
+    """A voice that scores by relations between items."""
+
+    relations: Relations
+
+    def prepare(self, history: History) -> NDArray[np.float64]:
+        """Scores of all items, 0 where nothing in the history is related."""
+        return self.relations.score_near(history)
+
+    def score_prepared(self, prepared: NDArray[Any], items: NDArray[np.intp]) -> NDArray[np.float32]:
+        """Looks the scores up."""
+        return prepared[items].astype(np.float32)
+
+    def score_all(self, histories: Sequence[History]) -> NDArray[np.float32]:
+        """Scores all items for many histories."""
+        return self.relations.score_all(histories)
+
+    def shares(self, history: History, items: NDArray[np.intp]) -> NDArray[np.float32]:
+        """What each item of the history adds."""
+        return self.relations.shares(history, items)
+
+    def arrays(self) -> Arrays:
+        """What has to be kept."""
+        return self.relations.arrays()
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, NDArray[Any]], items: int) -> Self:
+        """Takes mapped arrays."""
+        return cls(Relations.from_arrays(arrays, items))

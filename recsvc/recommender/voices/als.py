@@ -1,0 +1,127 @@
+"""Users and items as factors whose product says who likes what."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import sparse
+from scipy.linalg import solve_triangular
+from threadpoolctl import threadpool_limits
+
+from recsvc.recommender.examples import Examples, History
+from recsvc.recommender.factors import FactorVoice
+from recsvc.recommender.fold_in import fold_in
+from recsvc.recommender.voice import Arrays, OnProgress, Parameters, checked
+
+_COMPONENTS = (64, 256)
+_WEIGHTS: tuple[Parameters, ...] = (
+    {"confidence": 10.0, "penalty": 30.0},
+    {"confidence": 3.0, "penalty": 30.0},
+    {"confidence": 30.0, "penalty": 100.0},
+    {"confidence": 30.0, "penalty": 30.0},
+)
+_ROWS_A_COMPONENT = 4  # users, or items where they are fewer
+_ITERATIONS = 10
+_DISLIKED_WEIGHT = 0.3  # beside a liked item of the same strength; see docs/adr/0005
+
+
+@dataclass(frozen=True)
+class AlternatingLeastSquares(FactorVoice):
+    """Implicit-feedback matrix factorisation (Hu, Koren and Volinsky 2008), fitted by `implicit`.
+
+    The embeddings are kept whitened: multiplied with the inverse root of Σ q qᵀ + penalty, so that a user is
+    solved for against the identity.
+
+    Attributes:
+        embeddings: float32, shape (n, d).
+        confidence: float32, shape (1,): how much a like of strength 1 counts beside an unobserved one.
+    """
+
+    name = "als"
+
+    embeddings: NDArray[np.float32]
+    confidence: NDArray[np.float32]
+
+    @classmethod
+    def choose(
+        cls,
+        examples: Examples,
+        judge: Callable[[Self], float] | None,
+        limits: Parameters,
+        on_progress: OnProgress,
+    ) -> tuple[Self, Parameters] | None:
+        """Tries weights with few components, then the best of them and the boldest with more.
+
+        Limits may name one `confidence` and one `penalty`, which are then the only weights tried.
+        """
+        supported = min(int(np.count_nonzero(examples.counts)), len(examples.lengths)) // _ROWS_A_COMPONENT
+        lengths = [length for length in _COMPONENTS if length <= min(supported, limits["factors"])]
+        if not lengths:
+            return None
+        given = {name: limits[name] for name in ("confidence", "penalty") if name in limits}
+        weights = [_WEIGHTS[0] | given] if given else _WEIGHTS
+        tries = [{"components": lengths[0], **of_try} for of_try in weights]
+        if judge is None:
+            return cls.fit(examples, tries[0], on_progress), tries[0]
+        best: tuple[float, Self, Parameters] | None = None
+        for done, parameters in enumerate(tries, start=1):
+            voice = cls.fit(examples, parameters, lambda part: None)
+            quality = judge(voice)
+            if best is None or quality > best[0]:
+                best = quality, voice, parameters
+            if done == len(weights):
+                # With more components less is lost to a low penalty.
+                again = [best[2], tries[-1]] if best[2] != tries[-1] else [best[2]]
+                tries.extend({**of_try, "components": length} for length in lengths[1:] for of_try in again)
+            on_progress(min(done / (len(weights) + 2 * (len(lengths) - 1)), 1.0))
+        assert best is not None
+        return best[1], best[2]
+
+    @classmethod
+    def fit(cls, examples: Examples, parameters: Parameters, on_progress: OnProgress) -> Self:
+        """Alternates between users and items."""
+        from implicit.cpu.als import AlternatingLeastSquares as Estimator
+
+        # implicit counts on BLAS to use one thread, and uses all of its own.
+        with threadpool_limits(1, "blas"):
+            estimator = Estimator(
+                factors=parameters["components"],
+                alpha=parameters["confidence"],
+                regularization=parameters["penalty"],
+                iterations=_ITERATIONS,
+                num_threads=examples.threads,
+                random_state=examples.seed,
+            )
+            estimator.fit(
+                sparse.csr_matrix(examples.strengths),
+                show_progress=False,
+                callback=lambda iteration, *_: on_progress((iteration + 1) / _ITERATIONS),
+            )
+        factors = np.asarray(estimator.item_factors, np.float64)
+        gram = factors.T @ factors
+        gram[np.diag_indices(len(gram))] += parameters["penalty"]
+        whitened = solve_triangular(np.linalg.cholesky(gram), factors.T, lower=True).T
+        return cls(whitened.astype(np.float32), np.array([parameters["confidence"]], np.float32))
+
+    def counting(
+        self, history: History, embeddings: NDArray[np.float32]
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32] | None]:
+        """How much each item of the history counts."""
+        liked = history.strengths > 0
+        wanted = self.confidence * np.abs(history.strengths)
+        confidences = np.where(liked, np.maximum(wanted - 1, 0), _DISLIKED_WEIGHT * wanted)
+        wanted = np.where(liked, wanted, np.float32(0))
+        return fold_in(embeddings, confidences, wanted), None
+
+    def arrays(self) -> Arrays:
+        """What has to be kept."""
+        return {"embeddings": self.embeddings, "confidence": self.confidence}
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, NDArray[Any]], items: int) -> Self:
+        """Takes mapped arrays."""
+        return cls(**checked(arrays, {"embeddings": (items, -1), "confidence": (1,)}))

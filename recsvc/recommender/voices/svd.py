@@ -1,0 +1,153 @@
+"""What the matrix of likes says once its noise is left out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from recsvc.recommender.examples import Examples, History
+from recsvc.recommender.factors import FactorVoice, multiply
+from recsvc.recommender.voice import Arrays, OnProgress, Parameters, checked
+
+_COMPONENTS = (32, 64, 128, 256, 512)
+_GRID: Mapping[str, tuple[float, ...]] = {
+    "filter": (0.0, 0.5, 1.0),
+    "source_exponent": (0.25, 0.5, 0.75),
+    "target_exponent": (0.25, 0.5, 0.75),
+}
+_START: Parameters = {"components": 64, "filter": 0.5, "source_exponent": 0.5, "target_exponent": 0.5}
+_OVERSAMPLING = 20
+_POWER_ITERATIONS = 4
+_DISLIKED_WEIGHT = 0.3  # beside a liked item of the same strength; see docs/adr/0005
+
+
+@dataclass(frozen=True)
+class TruncatedSVD(FactorVoice):
+    """Truncated singular value decomposition of the matrix of likes divided by √(user's · item's count).
+
+    A history is projected onto the leading right singular vectors, each weighed by a power of its singular
+    value, and back: PureSVD (Cremonesi, Koren and Turrin 2010) with the normalisation of GF-CF (Shen et al.
+    2021). The decomposition is randomised (Halko, Martinsson and Tropp 2011).
+
+    Attributes:
+        embeddings: float32, shape (n, d).
+        sources: float32, shape (n,): what an item counts for in a history.
+        targets: float32, shape (n,): what a candidate's product is multiplied with.
+    """
+
+    name = "svd"
+
+    embeddings: NDArray[np.float32]
+    sources: NDArray[np.float32]
+    targets: NDArray[np.float32]
+
+    @classmethod
+    def choose(
+        cls,
+        examples: Examples,
+        judge: Callable[[Self], float] | None,
+        limits: Parameters,
+        on_progress: OnProgress,
+    ) -> tuple[Self, Parameters] | None:
+        """Decomposes once, then tries lengths, filters and exponents one after another."""
+        most = min(limits["factors"], min(int(np.count_nonzero(examples.counts)), len(examples.lengths)) - 1)
+        if most < 1:
+            return None
+        if judge is None:
+            parameters = {**_START, "components": min(most, _START["components"])}
+            return cls.fit(examples, parameters, on_progress), parameters
+        vectors, values = _decompose(examples, most, on_progress)
+        lengths = sorted({length for length in _COMPONENTS if length < most} | {most})
+        present = {**_START, "components": lengths[0]}
+        best = -1.0, cls._of(examples, vectors, values, present)
+        tried = set()
+        for name, choices in {"components": tuple(map(float, lengths)), **_GRID}.items():
+            chosen = present
+            for choice in choices:
+                variant = {**present, name: int(choice) if name == "components" else choice}
+                key = tuple(variant.values())
+                if key in tried:
+                    continue
+                tried.add(key)
+                voice = cls._of(examples, vectors, values, variant)
+                quality = judge(voice)
+                if quality > best[0]:
+                    best, chosen = (quality, voice), variant
+            present = chosen
+        return best[1], present
+
+    @classmethod
+    def fit(cls, examples: Examples, parameters: Parameters, on_progress: OnProgress) -> Self:
+        """Decomposes."""
+        vectors, values = _decompose(examples, parameters["components"], on_progress)
+        return cls._of(examples, vectors, values, parameters)
+
+    @classmethod
+    def _of(
+        cls,
+        examples: Examples,
+        vectors: NDArray[np.float32],
+        values: NDArray[np.float32],
+        parameters: Parameters,
+    ) -> Self:
+        length = parameters["components"]
+        weights = (values[:length] / values[0]) ** np.float32(parameters["filter"])
+        counts = np.maximum(examples.counts, 1).astype(np.float32)
+        return cls(
+            embeddings=vectors[:, :length] * weights,
+            sources=counts ** np.float32(-parameters["source_exponent"]),
+            targets=counts ** np.float32(parameters["target_exponent"]),
+        )
+
+    def counting(
+        self, history: History, embeddings: NDArray[np.float32]
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32] | None]:
+        """How much each item of the history counts."""
+        damping = np.where(history.strengths > 0, np.float32(1), np.float32(_DISLIKED_WEIGHT))
+        return history.strengths * damping * self.sources[history.indexes], None
+
+    def finish(self, scores: NDArray[np.float32], items: NDArray[np.intp] | slice) -> NDArray[np.float32]:
+        """Puts the popularity back that the normalisation took."""
+        return scores * self.targets[items]
+
+    def shares(self, history: History, items: NDArray[np.intp]) -> NDArray[np.float32]:
+        """What each item of the history adds."""
+        return self.finish(super().shares(history, items), items)
+
+    def arrays(self) -> Arrays:
+        """What has to be kept."""
+        return {"embeddings": self.embeddings, "sources": self.sources, "targets": self.targets}
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, NDArray[Any]], items: int) -> Self:
+        """Takes mapped arrays."""
+        shapes = {"embeddings": (items, -1), "sources": (items,), "targets": (items,)}
+        return cls(**checked(arrays, shapes))
+
+
+def _decompose(
+    examples: Examples, components: int, on_progress: OnProgress
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Leading right singular vectors, shape (n, d), and singular values, shape (d,)."""
+    likes = examples.strengths.copy()
+    by_user = np.maximum(examples.lengths, 1).astype(np.float32) ** np.float32(-0.5)
+    by_item = np.maximum(examples.counts, 1).astype(np.float32) ** np.float32(-0.5)
+    likes.data = likes.data * np.repeat(by_user, examples.lengths) * by_item[likes.indices]
+    of_items = likes.T.tocsr()
+    width = min(components + _OVERSAMPLING, *likes.shape)
+    random = np.random.default_rng(examples.seed)
+    basis = random.standard_normal((likes.shape[1], width), dtype=np.float32)
+    for turn in range(_POWER_ITERATIONS):
+        product = multiply(of_items, multiply(likes, basis, examples.threads), examples.threads)
+        basis, _ = np.linalg.qr(product)
+        on_progress((turn + 1) / (_POWER_ITERATIONS + 1))
+    projected = multiply(likes, basis, examples.threads)
+    squares, rotation = np.linalg.eigh((projected.T @ projected).astype(np.float64))
+    leading = np.argsort(-squares)[:components]
+    values = np.sqrt(np.maximum(squares[leading], 0.0)).astype(np.float32)
+    vectors: NDArray[np.float32] = basis @ rotation[:, leading].astype(np.float32)
+    return vectors, values

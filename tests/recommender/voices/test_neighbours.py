@@ -1,0 +1,128 @@
+"""Co-occurrence and its damping. The numbers are worked out by hand."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from recsvc.recommender.voices import neighbours
+from recsvc.recommender.voices.neighbours import Neighbours
+
+# User 0 likes items 0 and 1, user 1 all three, user 2 only item 1. Lengths 2, 3, 1; counts 2, 3, 1.
+LIKES = [[1, 2, 0], [1, 1, 3], [0, 5, 0]]
+PLAIN = {"source_exponent": 0.0, "target_exponent": 0.0, "neighbours": 9}
+
+
+def fit(examples, **parameters) -> Neighbours:
+    return Neighbours.fit(examples, PLAIN | parameters, lambda done: None)
+
+
+def dense(voice: Neighbours) -> np.ndarray:
+    """Weights from item to item, the source's damping with them."""
+    relations = voice.relations
+    rows = np.zeros((len(relations), len(relations)))
+    for item in range(len(relations)):
+        entries = slice(relations.bounds[item], relations.bounds[item + 1])
+        rows[item, relations.items[entries]] = relations.weights[entries]
+    return rows * relations.sources[:, None]
+
+
+# Σ_u s_ui s_uj / √(length of u)
+OF_0_AND_1 = 1 * 2 / 2**0.5 + 1 * 1 / 3**0.5
+OF_0_AND_2 = 1 * 3 / 3**0.5
+OF_1_AND_2 = 1 * 3 / 3**0.5
+
+
+def test_a_weight_sums_products_of_strengths_each_divided_by_the_root_of_the_users_length(examples_of):
+    assert dense(fit(examples_of(LIKES))) == pytest.approx(
+        np.array([[0, OF_0_AND_1, OF_0_AND_2], [OF_0_AND_1, 0, OF_1_AND_2], [OF_0_AND_2, OF_1_AND_2, 0]]),
+        rel=1e-6,
+    )
+
+
+def test_popular_candidates_are_damped_by_the_exponent_of_the_target(examples_of):
+    weights = dense(fit(examples_of(LIKES), target_exponent=0.5))
+
+    assert weights[0] == pytest.approx([0, OF_0_AND_1 / 3**0.5, OF_0_AND_2], rel=1e-6)
+    assert weights[1] == pytest.approx([OF_0_AND_1 / 2**0.5, 0, OF_1_AND_2], rel=1e-6)
+
+
+def test_popular_items_of_a_history_are_damped_by_the_exponent_of_the_source(examples_of):
+    weights = dense(fit(examples_of(LIKES), source_exponent=1.0))
+
+    assert weights[0] == pytest.approx([0, OF_0_AND_1 / 2, OF_0_AND_2 / 2], rel=1e-6)
+    assert weights[1] == pytest.approx([OF_0_AND_1 / 3, 0, OF_1_AND_2 / 3], rel=1e-6)
+
+
+def test_with_both_halves_and_users_of_one_length_a_weight_is_the_cosine(examples_of):
+    likes = np.array([[1, 1, 0], [0, 1, 1], [1, 0, 1], [1, 1, 0]])
+
+    weights = dense(fit(examples_of(likes), source_exponent=0.5, target_exponent=0.5))
+
+    norms = np.linalg.norm(likes, axis=0)
+    cosines = likes.T @ likes / norms / norms[:, None]
+    np.fill_diagonal(cosines, 0)
+    assert weights * 2**0.5 == pytest.approx(cosines, rel=1e-6)
+
+
+def test_only_the_strongest_neighbours_of_an_item_are_kept(examples_of):
+    weights = dense(fit(examples_of(LIKES), neighbours=1))
+
+    # Of item 0: 1.99 to 1, 1.73 to 2. Of item 1: 1.99 to 0, 1.73 to 2.
+    assert weights == pytest.approx(np.array([[0, OF_0_AND_1, 0], [OF_0_AND_1, 0, 0], weights[2]]), rel=1e-6)
+    assert np.count_nonzero(weights[2]) == 1
+
+
+def test_strongest_means_after_the_damping_of_the_candidate(examples_of):
+    # 1.99 / 3 to item 1 is less than 1.73 / 1 to item 2.
+    weights = dense(fit(examples_of(LIKES), target_exponent=1.0, neighbours=1))
+
+    assert weights[0] == pytest.approx([0, 0, OF_0_AND_2], rel=1e-6)
+
+
+def test_an_item_is_never_its_own_neighbour(shop):
+    assert not dense(fit(shop)).diagonal().any()
+
+
+def test_an_item_that_nobody_likes_has_no_neighbours_and_is_none(examples_of):
+    weights = dense(fit(examples_of([[1, 0, 1], [1, 0, 1]]), source_exponent=1.0, target_exponent=0.5))
+
+    assert not weights[1].any()
+    assert not weights[:, 1].any()
+    assert np.isfinite(weights).all()
+
+
+@pytest.mark.parametrize("likes", [[[1]], [[1, 0], [0, 1]]], ids=["one item", "nothing in common"])
+def test_where_no_two_items_have_a_user_in_common_nobody_has_neighbours(examples_of, likes):
+    assert not dense(fit(examples_of(likes))).any()
+
+
+@pytest.mark.parametrize("pairs_at_once", [1, 500])
+@pytest.mark.parametrize("threads", [1, 4])
+def test_blocks_and_threads_make_no_difference(monkeypatch, shop, pairs_at_once, threads):
+    whole = fit(shop, neighbours=20, target_exponent=0.5)
+    monkeypatch.setattr(neighbours, "_PAIRS_AT_ONCE", pairs_at_once)
+
+    divided = fit(
+        type(shop)(shop.strengths, shop.ages, shop.item_features, shop.user_features, 1, threads),
+        neighbours=20,
+        target_exponent=0.5,
+    )
+
+    assert dense(divided) == pytest.approx(dense(whole), rel=1e-6)
+
+
+def test_of_all_pairs_of_exponents_the_one_that_foretells_best_is_chosen(shop):
+    def judge(voice: Neighbours) -> float:
+        # Likes a candidate's exponent of ¼ best, and a history's of 1.
+        popular = shop.counts.argmax()
+        entries = slice(voice.relations.bounds[popular], voice.relations.bounds[popular + 1])
+        tried.append(voice)
+        wanted = fit(shop, target_exponent=0.25, neighbours=30).relations.weights[entries]
+        return -abs(voice.relations.weights[entries] - wanted).sum() - voice.relations.sources.sum() / 1e6
+
+    tried: list[Neighbours] = []
+    _, parameters = Neighbours.choose(shop, judge, {"neighbours": 30}, lambda done: None)
+
+    assert parameters == {"source_exponent": 1.0, "target_exponent": 0.25, "neighbours": 30}
+    assert len(tried) == 12
