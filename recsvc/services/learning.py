@@ -2,25 +2,41 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, replace
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 from recsvc.config import Config, current_config
 from recsvc.errors import TrainingError
-from recsvc.recommender import lightfm_model
-from recsvc.recommender.bundle import Bundle
-from recsvc.recommender.early_stopping import choose_epochs
+from recsvc.recommender import fitting
+from recsvc.recommender.examples import Examples
 from recsvc.recommender.features import build_features
 from recsvc.recommender.interactions import InteractionColumns, InteractionMatrix, build_matrix
-from recsvc.services import registry
+from recsvc.services import registry, tuned
 from recsvc.services.events import event_book
 from recsvc.services.progress import Progress
 from recsvc.storage import columns
 from recsvc.storage.models import now
 from recsvc.storage.types import from_microseconds
 
-_ROWS_A_COMPONENT = 16  # users, or items where they are fewer
-_FEWEST_COMPONENTS = 8
+
+@dataclass(frozen=True)
+class Rows:
+    """What the database has to learn from.
+
+    Attributes:
+        interactions: All of them.
+        catalogue: Keys of the items that are not deleted.
+        of_items: Which features items have.
+        of_users: Which features users have.
+        described: How many interactions, and up to when.
+    """
+
+    interactions: InteractionColumns
+    catalogue: columns.Columns
+    of_items: columns.Columns
+    of_users: columns.Columns
+    described: dict[str, Any]
 
 
 def learn(run_id: str, progress: Progress) -> str:
@@ -39,62 +55,43 @@ def learn(run_id: str, progress: Progress) -> str:
     """
     config = current_config()
     with progress.stage("read"):
-        read = columns.read_interactions(
-            config.database_url, lambda done, total: progress.fraction(done / max(total, 1))
-        )
-        if len(read["interaction_key"]) == 0:
-            raise TrainingError("There are no interactions to learn from; write some, and train again.")
-        catalogue = columns.read_items(config.database_url)["item_key"]
-        of_items = columns.read_features(config.database_url, "item")
-        of_users = columns.read_features(config.database_url, "user")
+        rows = read_rows(config, progress.fraction)
     with progress.stage("build"):
-        interactions = InteractionColumns(
-            read["user_key"], read["item_key"], read["event_code"], read["value"], read["occurred_at"]
-        )
-        matrix = build_matrix(interactions, event_book().scale, catalogue)
-        if matrix.strengths.nnz == 0:
-            raise TrainingError(
-                "No interaction speaks for any item: all are dislikes, low ratings, or events of weight 0."
-            )
-        item_features = build_features(matrix.item_keys, of_items["item_key"], of_items["feature_key"])
-        user_features = build_features(matrix.user_keys, of_users["user_key"], of_users["feature_key"])
-        data = _describe_data(read, matrix)
-        parameters = _parameters(config, matrix)
-        progress.write(data=data, parameters=asdict(parameters))
-
-    def on_epoch(epoch: int) -> None:
-        progress.fraction(epoch / parameters.epochs)
-
+        limits, half_life = tuned.in_force(config, limits_of(config))
+        matrix, examples = build(config, rows, half_life)
+        interactions = rows.interactions
+        data = rows.described | {
+            "users": len(matrix.user_keys),
+            "items": len(matrix.item_keys),
+            "pairs": int(matrix.strengths.nnz),
+            "half_life_days": half_life or 0.0,
+        }
+        del rows
+        progress.write(data=data)
     try:
         with progress.stage("evaluate"):
-            choice = choose_epochs(
-                matrix=matrix,
-                columns=interactions,
-                item_features=item_features,
-                user_features=user_features,
-                parameters=parameters,
-                on_epoch=on_epoch,
-            )
-            parameters = replace(parameters, epochs=choice.epochs)
-            progress.write(metrics=choice.metrics, parameters=asdict(parameters))
+            held_out = fitting.hold_out(matrix, interactions, config.train_seed)
+            del interactions
+            choice = fitting.choose(matrix, examples, held_out, limits, progress.fraction)
+            metrics = fitting.describe(matrix, examples, choice)
+            progress.write(metrics=metrics, parameters=choice.parameters)
         with progress.stage("fit"):
-            learned = lightfm_model.fit(matrix.strengths, item_features, user_features, parameters, on_epoch)
+            model = fitting.fit(matrix, examples, choice.parameters, choice.blend, progress.fraction)
     except ValueError as error:
-        raise TrainingError(f"LightFM cannot fit: {error}") from error
-    bundle = Bundle.build(matrix, item_features, user_features, learned)
+        raise TrainingError(f"The model cannot be fitted: {error}") from error
     version = f"{now():%Y%m%dT%H%M%SZ}-{run_id[:8]}"
     with progress.stage("publish"):
         try:
             registry.publish(
                 version,
                 run_id,
-                arrays=bundle.arrays(),
-                files={"lightfm.pickle": learned.estimator},
+                arrays=model.arrays(),
+                files={"lightfm.pickle": model.hybrid.estimator} if model.hybrid else {},
                 manifest={
                     "created_at": now().isoformat(),
                     "data": data,
-                    "parameters": asdict(parameters),
-                    "metrics": choice.metrics,
+                    "parameters": choice.parameters,
+                    "metrics": metrics,
                 },
             )
         except OSError as error:
@@ -104,26 +101,78 @@ def learn(run_id: str, progress: Progress) -> str:
     return version
 
 
-def _parameters(config: Config, matrix: InteractionMatrix) -> lightfm_model.LightFMParameters:
-    # More components than the data can fill learn it by heart: see docs/adr/0005.
-    supported = min(len(matrix.user_keys), len(matrix.item_keys)) // _ROWS_A_COMPONENT
-    return lightfm_model.LightFMParameters(
-        components=min(config.model_components, max(supported, _FEWEST_COMPONENTS)),
-        epochs=config.model_epochs,
-        learning_rate=config.model_learning_rate,
-        alpha=config.model_alpha,
-        max_sampled=config.model_max_sampled,
-        seed=config.train_seed,
-        threads=config.train_threads,
+def read_rows(config: Config, on_progress: Callable[[float], None]) -> Rows:
+    """Reads all that there is to learn from.
+
+    Args:
+        config: The settings.
+        on_progress: Told the part that is done, 0 to 1. May raise, which ends the reading.
+
+    Raises:
+        TrainingError: There are no interactions.
+    """
+    read = columns.read_interactions(
+        config.database_url, lambda done, total: on_progress(done / max(total, 1))
+    )
+    if len(read["interaction_key"]) == 0:
+        raise TrainingError("There are no interactions to learn from; write some, and train again.")
+    # The keys of so many interactions, left behind here, weigh as much as a part of the work that follows.
+    return Rows(
+        InteractionColumns(
+            read["user_key"], read["item_key"], read["event_code"], read["value"], read["occurred_at"]
+        ),
+        columns.read_items(config.database_url),
+        columns.read_features(config.database_url, "item"),
+        columns.read_features(config.database_url, "user"),
+        _describe_rows(read),
     )
 
 
-def _describe_data(read: columns.Columns, matrix: InteractionMatrix) -> dict[str, Any]:
+def build(config: Config, rows: Rows, half_life: float | None) -> tuple[InteractionMatrix, Examples]:
+    """Builds what fitting takes.
+
+    Args:
+        config: The settings.
+        rows: As they were read.
+        half_life: Days after which an interaction counts half; None where its age does not matter.
+
+    Raises:
+        TrainingError: No interaction speaks for any item.
+    """
+    matrix = build_matrix(rows.interactions, event_book().scale, rows.catalogue["item_key"], half_life)
+    if matrix.strengths.nnz == 0:
+        raise TrainingError(
+            "No interaction speaks for any item: all are dislikes, low ratings, or events of weight 0."
+        )
+    of_items, of_users = rows.of_items, rows.of_users
+    examples = Examples(
+        strengths=matrix.strengths,
+        ages=matrix.ages,
+        item_features=build_features(matrix.item_keys, of_items["item_key"], of_items["feature_key"]),
+        user_features=build_features(matrix.user_keys, of_users["user_key"], of_users["feature_key"]),
+        seed=config.train_seed,
+        threads=config.train_threads,
+    )
+    return matrix, examples
+
+
+def limits_of(config: Config) -> dict[str, dict[str, Any]]:
+    """What settings say of each voice that they name."""
+    limits = {
+        "components": config.model_components,
+        "epochs": config.model_epochs,
+        "learning_rate": config.model_learning_rate,
+        "alpha": config.model_alpha,
+        "max_sampled": config.model_max_sampled,
+        "neighbours": config.model_neighbours,
+        "factors": config.model_factors,
+    }
+    return dict.fromkeys(config.voices, limits)
+
+
+def _describe_rows(read: columns.Columns) -> dict[str, Any]:
     return {
         "interactions": len(read["interaction_key"]),
-        "users": len(matrix.user_keys),
-        "items": len(matrix.item_keys),
-        "pairs": int(matrix.strengths.nnz),
         "until": from_microseconds(int(read["occurred_at"].max())).isoformat(),
         "watermark": int(read["interaction_key"].max()),
     }

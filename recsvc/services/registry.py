@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from recsvc.config import current_config
 from recsvc.errors import ConflictError, DamagedVersionError, NotFoundError
+from recsvc.recommender.model import Model
 from recsvc.storage import artifacts
 from recsvc.storage.database import write_transaction
 from recsvc.storage.model_store import DirectoryStore, ModelStore, Pointer
@@ -20,7 +21,7 @@ from recsvc.storage.queries import model_versions
 
 logger = structlog.get_logger(__name__)
 
-_LIBRARIES = ("lightfm-next", "numpy", "scipy")
+_LIBRARIES = ("implicit", "lightfm-next", "numpy", "scipy")
 
 
 def model_store() -> ModelStore:
@@ -66,9 +67,12 @@ def activate(version: str) -> ModelVersion:
     """
     get(version)
     try:
-        artifacts.open_version(model_store().folder(version))
+        _, arrays = artifacts.open_version(model_store().folder(version))
+        Model.from_arrays(arrays)
     except DamagedVersionError as error:
         raise ConflictError(f"Version {version} cannot be activated. {error.detail}") from error
+    except ValueError as error:
+        raise ConflictError(f"Version {version} cannot be activated: {error}.") from error
     model_store().activate(version)
     with write_transaction():
         model_versions.make_active(version)

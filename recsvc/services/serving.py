@@ -22,8 +22,8 @@ from threadpoolctl import threadpool_limits
 from recsvc.config import current_config
 from recsvc.errors import DamagedVersionError, QueueUnavailableError
 from recsvc.extensions import db
-from recsvc.recommender.bundle import Bundle
 from recsvc.recommender.keys import locate
+from recsvc.recommender.model import Model, Newcomers
 from recsvc.services import training
 from recsvc.services.events import event_book
 from recsvc.services.registry import model_store
@@ -42,7 +42,7 @@ class ServedVersion:
 
     version: str
     manifest: dict[str, Any]
-    bundle: Bundle
+    model: Model
 
 
 @dataclass(frozen=True)
@@ -53,15 +53,17 @@ class ServingView:
         served: The mapped version; None where there is none yet.
         item_keys: int32, shape (n,).
         recommendable: bool, shape (n,): neither deleted nor hidden, and available.
-        popularity: float32, shape (n,).
         categories: Categories to the ascending item indexes in them.
+        newcomers: Items that nobody liked when the model was fitted; None where there is no model.
+        popularity: float32, shape (n,): counted among recent interactions; None where there is a model.
     """
 
     served: ServedVersion | None
     item_keys: NDArray[np.int32]
     recommendable: NDArray[np.bool_]
-    popularity: NDArray[np.float32]
     categories: dict[str, NDArray[np.intp]]
+    newcomers: Newcomers | None
+    popularity: NDArray[np.float32] | None
 
     @property
     def version(self) -> str | None:
@@ -74,7 +76,7 @@ class ServingView:
         Args:
             item_keys: Shape (m,).
         """
-        of_model = len(self.served.bundle.item_keys) if self.served else 0
+        of_model = len(self.served.model.item_keys) if self.served else 0
         indexes = locate(self.item_keys[:of_model], item_keys)
         beside = locate(self.item_keys[of_model:], item_keys)
         indexes = np.where(beside >= 0, beside + of_model, indexes)
@@ -145,7 +147,7 @@ class Serving:
             return None
         try:
             manifest, arrays = artifacts.open_version(folder)
-            return ServedVersion(version, manifest, Bundle.from_arrays(arrays))
+            return ServedVersion(version, manifest, Model.from_arrays(arrays))
         except DamagedVersionError as error:
             self._refused[version] = stamp
             self._complain(error)
@@ -219,18 +221,20 @@ def start_serving(app: Flask) -> threading.Event:
 
 def _build_view(served: ServedVersion | None) -> ServingView:
     catalogue = np.array(items.recommendable_keys(), np.int32)
-    of_model = served.bundle.item_keys if served else np.empty(0, np.int32)
+    of_model = served.model.item_keys if served else np.empty(0, np.int32)
     beside = np.setdiff1d(catalogue, of_model, assume_unique=True)
     item_keys = np.concatenate([of_model, beside])
-    popularity = np.zeros(len(item_keys), np.float32)
+    newcomers = None
     if served is not None:
-        popularity[: len(of_model)] = served.bundle.item_popularity
+        features_of = features.keys_of_owners("item", beside.tolist())
+        newcomers = served.model.introduce([features_of.get(key, []) for key in beside.tolist()])
     view = ServingView(
         served=served,
         item_keys=item_keys,
         recommendable=np.isin(item_keys, catalogue, assume_unique=True),
-        popularity=popularity,
         categories={},
+        newcomers=newcomers,
+        popularity=None,
     )
     return replace(view, categories=_categories(view))
 

@@ -131,6 +131,43 @@ def test_recommendations_of_every_kind(service, trained):
     assert len(service.get(f"{API}/items/b1/similar?k=3").json["items"]) == 3
 
 
+def test_one_purchase_changes_the_next_list_which_no_longer_holds_the_item(service, trained):
+    query = {"user_id": "visitor", "k": 5}
+    service.post(f"{API}/interactions", json={"user_id": "visitor", "item_id": "b1", "event": "view"})
+    before = [
+        item["item_id"] for item in service.get(f"{API}/recommendations", query_string=query).json["items"]
+    ]
+
+    bought = {"user_id": "visitor", "item_id": before[0], "event": "purchase"}
+    assert service.post(f"{API}/interactions", json=bought).status_code == 201
+    after = [
+        item["item_id"] for item in service.get(f"{API}/recommendations", query_string=query).json["items"]
+    ]
+
+    assert after != before
+    assert before[0] not in after
+
+
+def test_reasons_are_told_in_the_shops_words_and_only_when_asked_for(service, trained):
+    service.post(f"{API}/interactions", json={"user_id": "visitor", "item_id": "b1", "event": "purchase"})
+    query = {"user_id": "visitor", "k": 5}
+
+    plain = service.get(f"{API}/recommendations", query_string=query).json["items"]
+    told = service.get(f"{API}/recommendations", query_string=query | {"explain": "true"}).json["items"]
+    session = service.post(f"{API}/recommendations/session", json={"item_ids": ["b1"], "explain": True}).json
+
+    assert all("reasons" not in item for item in plain)
+    for item in [*told, *session["items"]]:
+        assert sum(reason["share"] for reason in item["reasons"]) == pytest.approx(1)
+        for reason in item["reasons"]:
+            named = {"interaction": {"item_id"}, "feature": {"feature"}}.get(reason["because"], set())
+            assert reason.keys() - {"event"} == {"because", "share"} | named
+    interactions = [
+        reason for item in told for reason in item["reasons"] if reason["because"] == "interaction"
+    ]
+    assert {(reason["item_id"], reason["event"]) for reason in interactions} == {("b1", "purchase")}
+
+
 def test_before_any_training_recommendations_are_popular_items(service):
     service.post(f"{API}/interactions", json={"user_id": "u", "item_id": "b", "event": "view"})
 
@@ -173,9 +210,9 @@ def test_model_versions_are_listed_and_activated(admin, trained, app):
     with app.app_context():
         from recsvc.services import registry
 
-        (registry.model_store().folder(trained.model_version) / "gram.npy").unlink()
+        (registry.model_store().folder(trained.model_version) / "likes.npy").unlink()
     conflict = admin.post(f"{path}/activate")
-    assert (conflict.status_code, "gram.npy" in conflict.json["detail"]) == (409, True)
+    assert (conflict.status_code, "likes.npy" in conflict.json["detail"]) == (409, True)
 
 
 def test_lists_are_walked_whole_and_once(admin, walk):

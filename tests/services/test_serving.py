@@ -14,7 +14,7 @@ from recsvc.services.serving import serving, start_serving, watch
 
 
 def damage(version: str) -> None:
-    (registry.model_store().folder(version) / "item_embeddings.npy").write_bytes(b"x")
+    (registry.model_store().folder(version) / "item_keys.npy").write_bytes(b"x")
 
 
 def test_a_view_is_kept_until_something_changes(trained):
@@ -53,7 +53,7 @@ def test_a_damaged_active_version_is_not_served_and_told(trained, train, monkeyp
     registry.model_store().activate(bad)
 
     assert serving().refresh().version == good
-    assert f"{bad}: item_embeddings.npy" in serving().problem
+    assert f"{bad}: item_keys.npy" in serving().problem
     assert readiness.check()[0]
     assert readiness.check()[1]["model"] == serving().problem
 
@@ -91,7 +91,7 @@ def test_a_damaged_version_cannot_be_activated(trained, train):
     registry.activate(good)
     damage(bad)
 
-    with pytest.raises(ConflictError, match=r"item_embeddings\.npy"):
+    with pytest.raises(ConflictError, match=r"item_keys\.npy"):
         registry.activate(bad)
     assert registry.model_store().pointer().version == good
     with pytest.raises(NotFoundError):

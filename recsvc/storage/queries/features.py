@@ -97,6 +97,35 @@ def keys_of_owner(noun: str, owner: int) -> list[int]:
     return list(db.session.scalars(select(link.feature_key).where(key == owner)))
 
 
+def keys_of_owners(noun: str, owners: Collection[int]) -> dict[int, list[int]]:
+    """Feature keys of items or users; one without any is left out.
+
+    Args:
+        noun: `item` or `user`.
+        owners: Item or user keys.
+    """
+    link, key = _LINKS[noun]
+    keys: dict[int, list[int]] = defaultdict(list)
+    for chunk in chunks(owners):
+        rows = db.session.execute(
+            select(key, link.feature_key).where(key.in_(chunk)).order_by(key, link.feature_key)
+        )
+        for owner, feature_key in rows:
+            keys[owner].append(feature_key)
+    return keys
+
+
+def labels_of(feature_keys: Collection[int]) -> dict[int, Label]:
+    """Feature keys to labels."""
+    labels: dict[int, Label] = {}
+    for chunk in chunks(feature_keys):
+        rows = db.session.execute(
+            select(Feature.feature_key, Feature.name, Feature.value).where(Feature.feature_key.in_(chunk))
+        )
+        labels.update((feature_key, (name, value)) for feature_key, name, value in rows)
+    return labels
+
+
 def categories_of_items() -> Iterable[tuple[str, int]]:
     """Every category with the key of each item that is in it."""
     rows = db.session.execute(

@@ -20,6 +20,7 @@ class HistoryRow(NamedTuple):
     item_key: int
     event_code: int
     value: float
+    occurred_at: datetime
 
 
 def insert_new(rows: Sequence[dict[str, Any]]) -> list[int]:
@@ -62,6 +63,7 @@ def history(user_id: str) -> tuple[int | None, list[HistoryRow]]:
             Interaction.item_key,
             Interaction.event_code,
             func.coalesce(Interaction.value, 0.0),
+            Interaction.occurred_at,
         )
         .outerjoin(Interaction, Interaction.user_key == User.user_key)
         .where(User.user_id == user_id)
