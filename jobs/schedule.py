@@ -43,11 +43,13 @@ class PeriodicJob:
 
 
 def periodic_jobs(config: Config) -> Sequence[PeriodicJob]:
-    """All periodic jobs there are."""
-    return (
+    """All periodic jobs there are; one whose schedule is empty is none."""
+    jobs = (
         PeriodicJob("train", config.train_schedule, queues.REQUEST_SCHEDULED_TRAINING, queues.MAINTENANCE),
+        PeriodicJob("tune", config.tune_schedule, queues.REQUEST_SCHEDULED_TUNING, queues.MAINTENANCE),
         PeriodicJob("sweep-runs", "*/5 * * * *", queues.SWEEP_RUNS, queues.MAINTENANCE),
     )
+    return [job for job in jobs if job.cron]
 
 
 class CalmScheduler(Scheduler):  # type: ignore[misc]

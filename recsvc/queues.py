@@ -24,10 +24,14 @@ TRAIN = "jobs.training.train"
 TRAINING_JOB_FAILED = "jobs.training.record_failure"
 REQUEST_SCHEDULED_TRAINING = "jobs.training.request_scheduled"
 SWEEP_RUNS = "jobs.maintenance.sweep_runs"
+TUNE = "jobs.tuning.tune"
+REQUEST_SCHEDULED_TUNING = "jobs.tuning.request_scheduled"
 
 DISPATCH_PATIENCE = 600  # seconds for which the scheduled job waits for a database or Redis that is away
 
 _ANSWER_TIMEOUT = 2.0
+_TUNING_JOB_ID = "tuning"
+_TUNING_SLACK = 900  # seconds beside those of TUNE_MINUTES: to read, and to end a step of a fit
 
 
 def connect(config: Config, *, answer_timeout: float | None = None) -> Redis:
@@ -100,19 +104,46 @@ def training_job_is_alive(run_id: str) -> bool:
     Raises:
         QueueUnavailableError: Redis does not answer.
     """
-    try:
-        job = Job.fetch(training_job_id(run_id), connection=_client())
-        status = job.get_status()
-    except NoSuchJobError:
-        return False
-    except RedisError as error:
-        raise QueueUnavailableError("Redis does not answer.") from error
-    return status.value in {"queued", "started", "deferred", "scheduled"}
+    return _is_alive(training_job_id(run_id))
 
 
 def training_job_id(run_id: str) -> str:
     """The id of a run's job; RQ refuses colons."""
     return f"training-{run_id}"
+
+
+def enqueue_tuning() -> bool:
+    """Queues a tuning, unless one is queued or at work.
+
+    Returns:
+        Whether it was queued.
+
+    Raises:
+        QueueUnavailableError: Redis does not answer; nothing was queued.
+    """
+    if _is_alive(_TUNING_JOB_ID):
+        return False
+    try:
+        Queue(TRAINING, connection=_client()).enqueue(
+            TUNE,
+            job_id=_TUNING_JOB_ID,
+            job_timeout=60 * current_config().tune_minutes + _TUNING_SLACK,
+            result_ttl=86_400,
+            failure_ttl=86_400,
+        )
+    except RedisError as error:
+        raise QueueUnavailableError("Redis does not answer, so no tuning can be queued.") from error
+    return True
+
+
+def _is_alive(job_id: str) -> bool:
+    try:
+        status = Job.fetch(job_id, connection=_client()).get_status()
+    except NoSuchJobError:
+        return False
+    except RedisError as error:
+        raise QueueUnavailableError("Redis does not answer.") from error
+    return status.value in {"queued", "started", "deferred", "scheduled"}
 
 
 def _client() -> Redis:

@@ -8,7 +8,7 @@ from flask import Flask
 from flask.cli import FlaskGroup
 from sqlalchemy.exc import SQLAlchemyError
 
-from recsvc.cli import config, demo, import_data, keys, train, valkey
+from recsvc.cli import config, demo, evaluate, import_data, keys, train, tune, valkey
 from recsvc.config import Config, InvalidSettingError
 from recsvc.factory import create_app
 from recsvc.logs import configure_logging
@@ -30,7 +30,17 @@ cli = FlaskGroup(
     add_version_option=False,
     load_dotenv=False,
 )
-for command in (config.config, demo.demo, import_data.import_data, keys.keys, train.train, valkey.valkey):
+commands = (
+    config.config,
+    demo.demo,
+    evaluate.evaluate,
+    import_data.import_data,
+    keys.keys,
+    train.train,
+    tune.tune,
+    valkey.valkey,
+)
+for command in commands:
     cli.add_command(command)
 
 

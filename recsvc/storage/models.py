@@ -211,3 +211,35 @@ class ApiKey(Base):
     created_at: Mapped[datetime] = mapped_column(UtcDateTime, default=now)
     last_used_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     revoked_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+
+
+class TuningTrial(Base):
+    """One set of parameters that tuning tried, and what it gained over the settings; nothing where it failed.
+
+    Gains are of the data as it was. A later tuning goes on from all of them.
+    """
+
+    __tablename__ = "tuning_trials"
+
+    trial_id: Mapped[int] = mapped_column(Integer, primary_key=True)
+    turn: Mapped[str] = mapped_column(String(16))
+    parameters: Mapped[dict[str, Any]] = mapped_column(Json)
+    gain: Mapped[float | None] = mapped_column(Float)
+    seconds: Mapped[float] = mapped_column(Float)
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime, default=now)
+
+
+class TunedParameters(Base):
+    """A set that was better than the settings for sure. The newest that is not retired is in force."""
+
+    __tablename__ = "tuned_parameters"
+
+    tuned_parameters_id: Mapped[int] = mapped_column(Integer, primary_key=True)
+    parameters: Mapped[dict[str, Any]] = mapped_column(Json)
+    ndcg: Mapped[float] = mapped_column(Float)
+    default_ndcg: Mapped[float] = mapped_column(Float)
+    gain_low: Mapped[float] = mapped_column(Float)
+    gain_high: Mapped[float] = mapped_column(Float)
+    users: Mapped[int] = mapped_column(Integer)
+    found_at: Mapped[datetime] = mapped_column(UtcDateTime, default=now)
+    retired_at: Mapped[datetime | None] = mapped_column(UtcDateTime)

@@ -1,0 +1,293 @@
+"""The search for limits of voices that a shop's own data bears out, and how a set of them is tried.
+
+The users that something was held out of are cut in two: voices and blend are chosen with one half, and trials
+are compared on the other, so that nobody judges what was chosen with them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from recsvc.recommender.blend import learn_blend
+from recsvc.recommender.evaluation import rank_all
+from recsvc.recommender.examples import Examples
+from recsvc.recommender.fitting import K, assemble
+from recsvc.recommender.interactions import InteractionMatrix
+from recsvc.recommender.metrics import evaluate_lists
+from recsvc.recommender.model import Model, Selection
+from recsvc.recommender.split import HeldOut
+from recsvc.recommender.voice import Parameters, Voice
+from recsvc.recommender.voices import voices as known_voices
+
+if TYPE_CHECKING:
+    from optuna.distributions import BaseDistribution
+    from optuna.trial import Trial
+
+HALF_LIFE = "half_life_days"
+
+
+@dataclass(frozen=True)
+class Dimension:
+    """Something to search over.
+
+    Attributes:
+        name: Of the limit. `half_life_days` is none: the matrix is built with it.
+        turn: Dimensions of one turn are tried together, the others as they are best so far.
+        voices: Those that are given the limit.
+        choices: What to choose from; none where there is a range.
+        low: The range's lower end; its logarithm is searched.
+        high: The upper one.
+    """
+
+    name: str
+    turn: str
+    voices: tuple[str, ...] = ()
+    choices: tuple[float, ...] = ()
+    low: float = 0.0
+    high: float = 0.0
+
+    def holds(self, value: Any) -> bool:
+        """Whether a value is one of this dimension's."""
+        if not isinstance(value, int | float):
+            return False
+        return value in self.choices if self.choices else self.low <= value <= self.high
+
+    def distribution(self) -> BaseDistribution:
+        """The dimension as Optuna has it."""
+        from optuna.distributions import CategoricalDistribution, FloatDistribution
+
+        if self.choices:
+            return CategoricalDistribution(self.choices)
+        return FloatDistribution(self.low, self.high, log=True)
+
+
+# What is quick to try comes first. A turn has as many trials as it has dimensions, then it is the next one's.
+SPACE = (
+    Dimension("confidence", "als", ("als",), low=1.0, high=100.0),
+    Dimension("penalty", "als", ("als",), low=1.0, high=300.0),
+    Dimension("neighbours", "neighbours", ("item_weights", "neighbours"), (50, 100, 200, 400, 800)),
+    Dimension("alpha", "lightfm", ("lightfm",), low=1e-6, high=1e-3),
+    Dimension("learning_rate", "lightfm", ("lightfm",), low=0.01, high=0.2),
+    Dimension("components", "lightfm", ("lightfm",), (32, 64, 128, 256)),
+    Dimension("max_sampled", "lightfm", ("lightfm",), (10, 30, 100)),
+    Dimension(HALF_LIFE, "half_life", (), (0.0, 30.0, 90.0, 365.0, 1000.0)),
+)
+
+
+def overlay(
+    limits: Mapping[str, Parameters], parameters: Mapping[str, Any], space: Sequence[Dimension] = SPACE
+) -> dict[str, Parameters]:
+    """Puts parameters over the limits of the voices that read them.
+
+    Args:
+        limits: Names of voices to what settings say of them.
+        parameters: Names of dimensions to values.
+        space: The dimensions meant.
+    """
+    return {
+        voice: of_voice
+        | {
+            entry.name: parameters[entry.name]
+            for entry in space
+            if entry.name in parameters and voice in entry.voices
+        }
+        for voice, of_voice in limits.items()
+    }
+
+
+class Sampler:
+    """Says what to try next: Optuna's tree-structured Parzen estimator (Bergstra et al. 2011).
+
+    Args:
+        space: What to search over.
+        seed: Of what is tried.
+        earlier: The values that earlier trials tried, and what each gained.
+    """
+
+    def __init__(
+        self, space: Sequence[Dimension], seed: int, earlier: Iterable[tuple[Mapping[str, Any], float]]
+    ) -> None:
+        import optuna
+
+        # It logs by a handler of its own, and each trial: ours are told by whoever runs them.
+        optuna.logging.disable_default_handler()
+        optuna.logging.enable_propagation()
+        optuna.logging.set_verbosity(optuna.logging.WARNING)
+        self._distributions = {entry.name: entry.distribution() for entry in space}
+        self._names = {
+            turn: [entry.name for entry in space if entry.turn == turn]
+            for turn in {entry.turn for entry in space}
+        }
+        self._study = optuna.create_study(direction="maximize", sampler=optuna.samplers.TPESampler(seed=seed))
+        for tried, gain in earlier:
+            known = {entry.name: tried[entry.name] for entry in space if entry.name in tried}
+            self._study.add_trial(
+                optuna.trial.create_trial(params=known, distributions=self._of(known), value=gain)
+            )
+        self._trial: Trial | None = None
+
+    def ask(self, turn: str) -> dict[str, Any]:
+        """Values for the dimensions of a turn, of three figures each, so that people can read them."""
+        self._trial = self._study.ask(fixed_distributions=self._of(self._names[turn]))
+        return {
+            name: float(f"{value:.3g}") if isinstance(value, float) else value
+            for name, value in self._trial.params.items()
+        }
+
+    def tell(self, gain: float | None) -> None:
+        """What the values asked for last have gained; None where they cannot be fitted with."""
+        from optuna.trial import TrialState
+
+        assert self._trial is not None
+        self._study.tell(self._trial, gain, state=TrialState.FAIL if gain is None else TrialState.COMPLETE)
+
+    def _of(self, names: Iterable[str]) -> dict[str, BaseDistribution]:
+        return {name: self._distributions[name] for name in names}
+
+
+@dataclass(frozen=True)
+class Ground:
+    """What trials of one half-life are run on.
+
+    Attributes:
+        matrix: Of all interactions.
+        examples: Of all interactions.
+        shown: Held out of users that voices and blend are chosen with.
+        compared: Held out of users that trials are compared on.
+    """
+
+    matrix: InteractionMatrix
+    examples: Examples
+    shown: HeldOut
+    compared: HeldOut
+
+
+def lay_out(matrix: InteractionMatrix, examples: Examples, held_out: HeldOut) -> Ground:
+    """Cuts the users in two at random.
+
+    Args:
+        matrix: Of all interactions.
+        examples: Of all interactions.
+        held_out: A split of the matrix, of two users at least.
+    """
+    users = len(held_out.user_indexes)
+    order = np.random.default_rng(examples.seed).permutation(users)
+    shown, compared = (_part(held_out, np.sort(some)) for some in np.split(order, [users // 2]))
+    return Ground(matrix, examples, shown, compared)
+
+
+def lay_out_alike(matrix: InteractionMatrix, examples: Examples, like: Ground) -> Ground:
+    """The same users and the same held-out items, for a matrix built with another half-life.
+
+    What may be learned is what both matrices have; histories stay as they are, for a web process makes them
+    by the settings, whatever a model was trained with.
+
+    Args:
+        matrix: Of the same interactions as that of `like`.
+        examples: Of the same interactions.
+        like: A ground.
+    """
+    known = like.shown.strengths.copy()
+    known.data = np.ones_like(known.data)
+    rest = matrix.strengths.multiply(known).tocsr()
+    rest.sort_indices()
+    parts = (
+        HeldOut(rest, part.user_indexes, part.relevant, part.histories, part.cold_items)
+        for part in (like.shown, like.compared)
+    )
+    return Ground(matrix, examples, *parts)
+
+
+@dataclass(frozen=True)
+class Tried:
+    """A trial that came to its end.
+
+    Attributes:
+        parameters: What lies over the settings.
+        limits: Of each voice, these parameters among them.
+        ground: What it was run on.
+        voices: As fitted; None for one that does not suit the data.
+        ndcg: NDCG@20 of each user that trials are compared on, ranked as a web process ranks.
+    """
+
+    parameters: Parameters
+    limits: dict[str, Parameters]
+    ground: Ground
+    voices: dict[str, Voice | None]
+    ndcg: NDArray[np.float64]
+
+    @property
+    def quality(self) -> float:
+        """What trials are compared by."""
+        return float(self.ndcg.mean())
+
+
+def try_out(
+    ground: Ground,
+    parameters: Parameters,
+    limits: dict[str, Parameters],
+    like: Tried | None,
+    on_progress: Callable[[], None],
+) -> Tried:
+    """Chooses voices and blend within limits, and looks how good the lists are that they give.
+
+    Args:
+        ground: What to run on.
+        parameters: What lies over the settings.
+        limits: Of each voice, these parameters among them.
+        like: A trial whose voices are taken where their limits are the same on the same ground.
+        on_progress: Called often. May raise, which ends the trial.
+
+    Raises:
+        ValueError: A fit diverged.
+    """
+    voices: dict[str, Voice | None] = {}
+    if like is not None and like.ground is ground:
+        voices = {name: voice for name, voice in like.voices.items() if limits[name] == like.limits[name]}
+    rest = ground.examples.rest_of(ground.matrix, ground.shown)
+    histories, relevant = ground.examples.histories(ground.shown), ground.shown.relevant
+
+    def judge(voice: Voice) -> float:
+        on_progress()
+        lists = rank_all(voice.score_all, histories, K)
+        return float(evaluate_lists(lists, relevant, [K])[f"ndcg_at_{K}"].mean())
+
+    for name in sorted(limits.keys() - voices.keys()):
+        found = known_voices()[name].choose(rest, judge, limits[name], lambda done: on_progress())
+        voices[name] = found[0] if found is not None else None
+    speaking = {name: voice for name, voice in sorted(voices.items()) if voice is not None}
+    blend = learn_blend(
+        speaking,
+        histories,
+        relevant,
+        rest.counts > 0,
+        seed=ground.examples.seed,
+        on_progress=lambda done: on_progress(),
+    )
+    model = assemble(ground.matrix, rest, speaking, blend)
+    return Tried(parameters, limits, ground, voices, _ndcg(model, ground.examples, ground.compared))
+
+
+def _ndcg(model: Model, examples: Examples, part: HeldOut) -> NDArray[np.float64]:
+    histories = examples.histories(part)
+    every = np.ones(len(model), dtype=bool)
+    lists = np.full((len(histories), K), -1, np.intp)
+    for row, history in enumerate(histories):
+        listed, _ = model.recommend(history, K, Selection(every, None, history.indexes))
+        lists[row, : len(listed)] = listed
+    return evaluate_lists(lists, part.relevant, [K])[f"ndcg_at_{K}"]
+
+
+def _part(held_out: HeldOut, users: NDArray[np.intp]) -> HeldOut:
+    return HeldOut(
+        held_out.strengths,
+        held_out.user_indexes[users],
+        [held_out.relevant[user] for user in users.tolist()],
+        held_out.histories[users],
+        held_out.cold_items,
+    )

@@ -1,0 +1,126 @@
+"""The search for limits: what is suggested, on whom it is tried, and what is fitted again."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from recsvc.recommender.interactions import InteractionMatrix
+from recsvc.recommender.search import SPACE, Sampler, lay_out, lay_out_alike, overlay, try_out
+from recsvc.recommender.split import HeldOut
+
+VOICES = ("item_weights", "neighbours", "popularity")
+
+
+@pytest.fixture(scope="session")
+def split(shop):
+    """The made-up shop as a matrix, and two items held out of each of 100 users."""
+    matrix = InteractionMatrix(
+        np.arange(300, dtype=np.int32), np.arange(290, dtype=np.int32), shop.strengths, shop.ages
+    )
+    rest = shop.strengths.tolil()
+    users = np.arange(0, 300, 3)
+    relevant = [shop.strengths[[user]].indices[-2:].astype(np.intp) for user in users]
+    for user, items in zip(users, relevant, strict=True):
+        rest[user, items] = 0
+    return matrix, HeldOut(rest.tocsr(), users, relevant)
+
+
+@pytest.fixture(scope="session")
+def ground(split, shop):
+    matrix, held_out = split
+    return lay_out(matrix, shop, held_out)
+
+
+def limits(**more):
+    return dict.fromkeys(VOICES, {"neighbours": 50} | more)
+
+
+def test_who_compares_has_chosen_nothing(ground, split):
+    shown, compared = set(ground.shown.user_indexes), set(ground.compared.user_indexes)
+
+    assert (len(shown), len(compared), shown & compared) == (50, 50, set())
+    assert shown | compared == set(split[1].user_indexes)
+
+
+def test_another_half_life_is_tried_on_the_same_users_and_items(ground, split, shop):
+    matrix = InteractionMatrix(
+        split[0].user_keys, split[0].item_keys, (shop.strengths * np.float32(0.5)).tocsr(), shop.ages
+    )
+
+    alike = lay_out_alike(matrix, shop, ground)
+
+    assert alike.compared.user_indexes.tolist() == ground.compared.user_indexes.tolist()
+    assert alike.compared.relevant is ground.compared.relevant
+    rest = ground.shown.strengths
+    assert (alike.shown.strengths != rest * np.float32(0.5)).nnz == 0
+    assert np.array_equal(alike.shown.strengths.indices, rest.indices)
+
+
+def test_only_voices_whose_limits_changed_are_fitted_again(ground):
+    first = try_out(ground, {}, limits(), None, lambda: None)
+    changed = limits() | {"neighbours": {"neighbours": 7}}
+
+    second = try_out(ground, {}, changed, first, lambda: None)
+
+    assert {name for name in VOICES if second.voices[name] is not first.voices[name]} == {"neighbours"}
+    assert first.ndcg.shape == second.ndcg.shape == (50,)
+    assert 0.05 < first.quality < 1
+
+
+def test_what_was_fitted_before_gives_the_same_as_if_it_were_fitted_anew(ground):
+    first = try_out(ground, {}, limits(), None, lambda: None)
+
+    again = try_out(ground, {}, limits(), first, lambda: None)
+
+    assert again.ndcg.tolist() == first.ndcg.tolist()
+
+
+def test_nothing_is_taken_over_from_another_ground(ground, split, shop):
+    first = try_out(ground, {}, limits(), None, lambda: None)
+    other = lay_out(split[0], shop, split[1])
+
+    second = try_out(other, {}, limits(), first, lambda: None)
+
+    assert all(second.voices[name] is not first.voices[name] for name in VOICES)
+
+
+def test_a_voice_that_does_not_suit_the_data_is_silent(ground):
+    als = {"als": {"neighbours": 50, "factors": 1}}  # no number of components is so small
+
+    tried = try_out(ground, {}, limits() | als, None, lambda: None)
+
+    assert tried.voices["als"] is None
+    assert tried.ndcg.tolist() == try_out(ground, {}, limits(), None, lambda: None).ndcg.tolist()
+
+
+def test_parameters_reach_the_voices_that_read_them():
+    over = overlay(limits(alpha=0.1), {"neighbours": 400, "alpha": 0.5, "half_life_days": 30.0})
+
+    assert over["neighbours"] == over["item_weights"] == {"neighbours": 400, "alpha": 0.1}
+    assert over["popularity"] == {"neighbours": 50, "alpha": 0.1}
+
+
+@pytest.mark.parametrize("turn", ["als", "neighbours", "lightfm", "half_life"])
+def test_what_is_suggested_is_of_the_space_and_of_the_turn(turn):
+    entries = {entry.name: entry for entry in SPACE if entry.turn == turn}
+    sampler = Sampler(SPACE, 1, [])
+
+    for gain in range(30):
+        suggested = sampler.ask(turn)
+        sampler.tell(gain if gain % 5 else None)
+
+        assert suggested.keys() == entries.keys()
+        assert all(entries[name].holds(value) for name, value in suggested.items())
+
+
+def test_earlier_trials_are_learned_from():
+    earlier = [({"neighbours": choice}, float(choice == 400)) for choice in (50, 100, 200, 400, 800) * 6]
+    sampler = Sampler(SPACE, 1, earlier)
+
+    suggested = []
+    for _ in range(40):
+        suggested.append(sampler.ask("neighbours")["neighbours"])
+        sampler.tell(float(suggested[-1] == 400))
+
+    assert suggested.count(400) > 20
