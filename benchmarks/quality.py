@@ -207,7 +207,7 @@ def _leave_out(
         "users": len(chosen),
         "recall_when_left_out": float(recall.mean()),
         "recall_when_trained": float(before.mean()),
-        "ratio": float(recall.mean() / before.mean()) if before.any() else None,
+        "ratio": round(float(recall.mean() / before.mean()), 4) if before.any() else None,
         "difference": difference_interval(recall, before, seed),
     }
 
@@ -251,9 +251,8 @@ def _means(values: Mapping[str, NDArray[np.float64]], seed: int) -> dict[str, li
 def _show(result: dict[str, Any]) -> None:
     ours, others = result["recsvc"], result["others"]
     print("{users:,} users, {items:,} items, {pairs:,} pairs".format(**ours["data"]))
-    print(
-        f"{result['users']:<7,}{'users judged':39}{'Recall@20':27}{'NDCG@20':27}{'seconds':>8}{'peak MB':>9}"
-    )
+    judged = f"{result['users']:,} users judged"
+    print(f"{judged:46}{'Recall@20':27}{'NDCG@20':27}{'seconds':>8}{'peak MB':>9}")
     for label, side in [("recsvc, default settings", ours), *((o["label"], o) for o in others.values())]:
         figures = "".join("{:.4f} ({:.4f}–{:.4f})".format(*side[metric]).ljust(27) for metric in METRICS)
         seconds, peak = sum(side["seconds"].values()), max(side["peak_mb"].values())
@@ -267,11 +266,9 @@ def _show(result: dict[str, Any]) -> None:
     for stage, seconds in ours["seconds"].items():
         print(f"{stage:20}{seconds:8.1f} s{ours['peak_mb'][stage]:8.0f} MB")
     if told := result.get("left_out"):
+        print(f"\n{told['users']:,} users left out of a second training, their items stored after it:")
         print(
-            f"\n{told['users']:,} users left out of a second training, their items stored after it: Recall@20"
-        )
-        print(
-            "{recall_when_left_out:.4f}, {recall_when_trained:.4f} when trained on".format(**told), end="; "
+            "Recall@20 {recall_when_left_out:.4f}, when trained on {recall_when_trained:.4f}".format(**told)
         )
         print("ratio {}, difference {:+.4f} to {:+.4f}".format(told["ratio"], *told["difference"]))
 

@@ -16,9 +16,12 @@ from recsvc.recommender.examples import Examples, History
 from recsvc.recommender.interactions import InteractionColumns, InteractionMatrix
 from recsvc.recommender.metrics import evaluate_lists
 from recsvc.recommender.model import Model, Selection
+from recsvc.recommender.relations import RelatedVoice
 from recsvc.recommender.split import HeldOut, hold_out_after, hold_out_latest
 from recsvc.recommender.voice import OnProgress, Parameters, Voice
 from recsvc.recommender.voices import voices as known_voices
+from recsvc.recommender.voices.lightfm import LightFMHybrid
+from recsvc.recommender.voices.popularity import Popularity
 
 K = 20
 _SHARE = 0.2
@@ -41,6 +44,7 @@ class Choice:
         blend: Learned with them.
         held_out: What was held out; None where too little could be.
         fit_seconds: Spent in fits.
+        left_out: Voices that were fitted, but have no weight.
     """
 
     voices: dict[str, Voice]
@@ -48,6 +52,7 @@ class Choice:
     blend: Blend
     held_out: HeldOut | None
     fit_seconds: float
+    left_out: list[str]
 
 
 def hold_out(matrix: InteractionMatrix, columns: InteractionColumns, seed: int) -> HeldOut | None:
@@ -106,6 +111,8 @@ def choose(
         if found is not None:
             voices[name], parameters[name] = found
     fit_seconds = time.perf_counter() - began - (judge.seconds if judge else 0.0)
+    if not voices:
+        raise ValueError(f"no voice of {', '.join(sorted(limits))} suits data of this size")
     blend = learn_blend(
         voices,
         histories,
@@ -114,7 +121,23 @@ def choose(
         seed=examples.seed,
         on_progress=share("blend", on_progress),
     )
-    return Choice(voices, parameters, blend, held_out, fit_seconds)
+    heard = blend.heard() if held_out is not None else np.ones(len(voices), dtype=bool)
+    # A voice that is not listened to would only cost: a second fit, memory, and time in each request.
+    kept = [name for name, is_heard in zip(voices, heard.tolist(), strict=True) if is_heard or _stays(name)]
+    blend = blend.of([place for place, name in enumerate(voices) if name in kept])
+    return Choice(
+        {name: voices[name] for name in kept},
+        {name: parameters[name] for name in kept},
+        blend,
+        held_out,
+        fit_seconds,
+        left_out=[name for name in voices if name not in kept],
+    )
+
+
+def _stays(name: str) -> bool:
+    """Whether a voice has a use beside its weight: features, candidates, and what is popular."""
+    return name in {LightFMHybrid.name, Popularity.name} or issubclass(known_voices()[name], RelatedVoice)
 
 
 def fit(
@@ -204,6 +227,7 @@ def describe(matrix: InteractionMatrix, examples: Examples, choice: Choice) -> d
         **_means(lists, held_out),
         "popularity": told.pop("popularity"),
         "voices": told,
+        "left_out": choice.left_out,
     }
 
 
@@ -241,7 +265,7 @@ def _any_histories(examples: Examples) -> list[History]:
 
 
 def _shares_of_effort(names: Sequence[str]) -> Callable[[str, OnProgress], OnProgress]:
-    ordered = sorted(names)
+    ordered = sorted(names, key=lambda name: (name == "blend", name))
     efforts = np.cumsum([0.0, *(_EFFORT.get(name, 1.0) for name in ordered)])
     bounds: NDArray[Any] = efforts / efforts[-1]
 

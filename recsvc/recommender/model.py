@@ -231,7 +231,7 @@ class Model:
     def feature_terms(self, history: History, keys: Sequence[int]) -> NDArray[np.float32]:
         """What each feature of a cold item adds to its score, up to a factor; float32, shape (features,)."""
         places = locate(self.item_feature_keys, np.array(keys, np.int64))
-        if self.hybrid is None:
+        if self.hybrid is None or not len(self.item_feature_keys):
             return np.zeros(len(keys), np.float32)
         added = self.hybrid.item_features[places, :-1] @ self.hybrid.vector(history)
         return np.where(places >= 0, added, np.float32(0))
@@ -272,6 +272,8 @@ class Model:
                 k, selection, newcomers, weights=self.blend.at(1), prepared=self._prepare(history)
             )
             scores = self.terms(history, candidates, newcomers)[0][0]
+            nameless = newcomers.indexes[~newcomers.has_features]
+            scores[_is_in(candidates, nameless)] = scores.min(initial=0.0) - 1
         chosen = top_k(scores, np.arange(len(candidates)), k)
         return candidates[chosen], scores[chosen]
 
@@ -292,15 +294,16 @@ class Model:
         if choice <= _SCORED_WHOLE or near is None:
             return selection.everything()
         related = np.flatnonzero(near > 0)
+        if not len(related):
+            return selection.everything()
         # What filters take is little as a rule: the best are taken first, and all only where that fell short.
         wanted = max(_RELATED, 2 * k)
-        best = _best(related, near[related], wanted + len(selection.excluded))
-        others = [self.popular_first[: _POPULAR + k], self._cold(k, newcomers, prepared)]
-        found = selection.among(_distinct([best, *others]))
-        if len(found) < wanted < len(related):
+        best = selection.among(_best(related, near[related], wanted + len(selection.excluded)))
+        if len(best) < wanted < len(related):
             open_to = selection.among(related)
             best = _best(open_to, near[open_to], wanted)
-            found = selection.among(_distinct([best, *others]))
+        others = np.concatenate([self.popular_first[: _POPULAR + k], self._cold(k, newcomers, prepared)])
+        found = _distinct([best, selection.among(others)])
         # What is left after the filters may be little: then look at everything rather than give a short list.
         return found if len(found) >= min(k + _POPULAR, choice) else selection.everything()
 

@@ -97,7 +97,8 @@ class Relations:
         Raises:
             ValueError: Their shapes do not fit together.
         """
-        entries = int(arrays["bounds"][-1]) if "bounds" in arrays and len(arrays["bounds"]) else 0
+        bounds = arrays.get("bounds", np.zeros(1, np.int64))
+        entries = int(bounds[-1]) if bounds.ndim == 1 and len(bounds) else 0
         shapes = {"bounds": (items + 1,), "items": (entries,), "weights": (entries,), "sources": (items,)}
         return cls(**checked(arrays, shapes))
 

@@ -9,8 +9,14 @@ import numpy as np
 import pytest
 from scipy import sparse
 
+from recsvc.recommender.blend import Blend, learn_blend
 from recsvc.recommender.examples import Examples, History
 from recsvc.recommender.features import FeatureMatrix, build_features
+from recsvc.recommender.model import Model
+from recsvc.recommender.voice import Voice
+from recsvc.recommender.voices import voices
+from recsvc.recommender.voices.lightfm import LightFMHybrid
+from recsvc.recommender.voices.popularity import Popularity
 
 Labels = Mapping[int, Sequence[int]]
 
@@ -89,4 +95,91 @@ def shop() -> Examples:
         of_items={item: [item % tastes, 9] for item in range(items)},
         of_users={user: [user % tastes, 9] for user in range(users)},
         ages=random.uniform(0, 100, np.count_nonzero(strengths)).tolist(),
+    )
+
+
+PARAMETERS: dict[str, dict[str, Any]] = {
+    "als": {"components": 16, "confidence": 10.0, "penalty": 30.0},
+    "item_weights": {"penalty": 5.0, "neighbours": 60},
+    "lightfm": {"components": 16, "epochs": 8, "learning_rate": 0.05, "alpha": 1e-5, "max_sampled": 10},
+    "neighbours": {"source_exponent": 0.5, "target_exponent": 0.25, "neighbours": 60},
+    "popularity": {"half_life": None},
+    "svd": {"components": 16, "filter": 0.5, "source_exponent": 0.5, "target_exponent": 0.5},
+}
+
+
+def _hybrid_of(embeddings: Any, *, biases: Any = None, item_features: Any = (), **rows: Any) -> LightFMHybrid:
+    known = np.array(embeddings, np.float32)
+    items, length = known.shape
+    return LightFMHybrid(
+        embeddings=known,
+        biases=np.zeros(items, np.float32) if biases is None else np.array(biases, np.float32),
+        spectrum=np.square(known).mean(axis=0),
+        mean_item=np.zeros(length + 1, np.float32),
+        item_features=np.array(item_features, np.float32).reshape(-1, length + 1),
+        user_features=np.array(rows.get("user_features", ()), np.float32).reshape(-1, length),
+        mean_user=np.array(rows.get("mean_user", np.zeros(length)), np.float32),
+    )
+
+
+def _model_of(
+    likes: Sequence[int],
+    voices: Mapping[str, Voice],
+    weights: Sequence[float],
+    *,
+    slopes: Sequence[float] | None = None,
+    offsets: Sequence[float] | None = None,
+    item_feature_keys: Sequence[int] = (),
+    user_feature_keys: Sequence[int] = (),
+) -> Model:
+    nothing = np.zeros(len(weights))
+    blend = Blend(
+        np.ones(1, np.float32),
+        np.array([weights], np.float32),
+        np.array(nothing if slopes is None else slopes, np.float32),
+        np.array(nothing if offsets is None else offsets, np.float32),
+    )
+    return Model(
+        item_keys=np.arange(len(likes), dtype=np.int32),
+        likes=np.array(likes, np.int32),
+        item_feature_keys=np.array(item_feature_keys, np.int32),
+        user_feature_keys=np.array(user_feature_keys, np.int32),
+        voices=dict(sorted(voices.items())),
+        blend=blend,
+    )
+
+
+@pytest.fixture(scope="session")
+def hybrid_of() -> Callable[..., LightFMHybrid]:
+    """Makes LightFM's voice of embeddings; an item of which nothing is known is all zeros."""
+    return _hybrid_of
+
+
+@pytest.fixture(scope="session")
+def model_of() -> Callable[..., Model]:
+    """Makes a model: model_of(likes, voices, weights), weights being in the order of the voices' names."""
+    return _model_of
+
+
+@pytest.fixture(scope="session")
+def popularity_of() -> Callable[[Sequence[int]], Popularity]:
+    """Makes popularity's voice of how many like each item."""
+    return lambda likes: Popularity(np.log1p(np.array(likes, np.float32)))
+
+
+@pytest.fixture(scope="session")
+def shop_model(shop: Examples) -> Model:
+    """Every voice fitted to the shop, all counting alike."""
+    fitted = {name: voice.fit(shop, PARAMETERS[name], lambda done: None) for name, voice in voices().items()}
+    histories = [
+        History(shop.strengths[[user]].indices.astype(np.intp), shop.strengths[[user]].data)
+        for user in range(0, 290, 10)
+    ]
+    return Model(
+        item_keys=np.arange(290, dtype=np.int32),
+        likes=shop.counts.astype(np.int32),
+        item_feature_keys=shop.item_features.feature_keys,
+        user_feature_keys=shop.user_features.feature_keys,
+        voices=fitted,
+        blend=learn_blend(fitted, histories, None, shop.counts > 0, seed=1, on_progress=lambda done: None),
     )

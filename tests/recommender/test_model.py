@@ -112,7 +112,9 @@ def test_items_of_which_nothing_is_known_come_last_and_in_order(small, history_o
     assert newcomers.has_features.tolist() == [True, False, False, True]
 
 
-def test_items_of_which_nothing_is_known_come_after_those_that_score_below_zero(model_of, hybrid_of, history_of):
+def test_items_of_which_nothing_is_known_come_after_those_that_score_below_zero(
+    model_of, hybrid_of, history_of
+):
     model = model_of([1, 1, 0], {"lightfm": hybrid_of([[1], [-5], [0]])}, [1], slopes=[1])
 
     items, scores = model.recommend(history_of({0: 1}), 9, selection(3, excluded=[0]))
@@ -133,7 +135,9 @@ def test_without_features_anywhere_a_cold_item_fills_the_list(model_of, populari
     assert np.isfinite(scores).all()
 
 
-def test_only_features_of_a_user_are_enough_for_a_list_of_their_own(model_of, hybrid_of, popularity_of, history_of):
+def test_only_features_of_a_user_are_enough_for_a_list_of_their_own(
+    model_of, hybrid_of, popularity_of, history_of
+):
     hybrid = hybrid_of([[1, 0], [0, 1]], user_features=[[0, 3], [3, 0]])
     model = model_of([9, 1], {"lightfm": hybrid, "popularity": popularity_of([9, 1])}, [1, 0.1])
 
@@ -181,7 +185,9 @@ def test_popular_is_what_the_voice_of_popularity_says_or_else_how_many_like_it(m
     lately = Popularity(np.array([0, 1], np.float32))
 
     assert model_of([9, 1], {"popularity": lately}, [1]).popular(1, selection(2))[0].tolist() == [1]
-    assert model_of([9, 1], {"lightfm": hybrid_of([[1], [1]])}, [1]).popular(1, selection(2))[0].tolist() == [0]
+    assert model_of([9, 1], {"lightfm": hybrid_of([[1], [1]])}, [1]).popular(1, selection(2))[0].tolist() == [
+        0
+    ]
 
 
 # --- lengths of lists
@@ -335,17 +341,31 @@ def test_an_item_to_which_nothing_is_related_still_gives_a_full_list(wide, histo
     assert len(items) == 20
 
 
-def test_a_long_list_under_a_filter_holds_the_best_of_what_is_related(wide, history_of):
-    # Of items that popular ones and the filter leave, the best 200 are wanted, not only those of the first 400.
+@pytest.mark.parametrize("k", [20, 100, 200])
+def test_a_long_list_under_a_filter_holds_the_best_of_what_is_related(
+    wide, model_of, hybrid_of, history_of, k
+):
+    # Cold and popular items are as many as the candidates wanted; the best that the filter leaves are others.
+    likes = wide.likes.copy()
+    likes[-300:] = 0
+    voices = {**wide.voices, "lightfm": hybrid_of(np.ones((WIDE, 1)))}
+    model = model_of(likes.tolist(), voices, [0, 1, 0])
     history = history_of({5: 1, 9: 2})
-    popular = wide.popular_first[:400]
-    near = wide.voices["neighbours"].score(history, np.arange(WIDE))
-    weakest = np.argsort(-near, kind="stable")[380:1_500]
-    chosen = selection(WIDE, members=np.union1d(popular, weakest), excluded=[5, 9])
+    near = model.voices["neighbours"].score(history, np.arange(WIDE))
+    weaker = np.argsort(-near, kind="stable")[420:]
+    members = np.unique(np.concatenate([model.popular_first[:250], weaker, np.arange(WIDE - 300, WIDE)]))
+    chosen = selection(WIDE, members=members, excluded=[5, 9])
 
-    items, _ = wide.recommend(history, 200, chosen)
+    _, scores = model.recommend(history, k, chosen)
 
-    assert items.tolist() == brute(wide, history, chosen, 200)
+    assert scores.tolist() == pytest.approx(
+        model.scores(history, model_best(model, history, chosen, k)).tolist()
+    )
+
+
+def model_best(model: Model, history, chosen: Selection, k: int) -> np.ndarray:
+    allowed = chosen.everything()
+    return allowed[np.argsort(-model.scores(history, allowed), kind="stable")][:k]
 
 
 def test_the_search_for_candidates_loses_next_to_nothing(monkeypatch, shop_model, history_of):
@@ -365,7 +385,7 @@ def test_a_cold_item_is_a_candidate_in_a_large_catalogue(monkeypatch, shop_model
     # Of taste 2, as item 290 by its features; it is the only cold one that may be shown.
     newcomers = shop_model.introduce([[2, 9], []])
     chosen = selection(292, hidden=range(280, 290))
-    history = history_of({item: 1 for item in (2, 7, 12, 17, 22)})
+    history = history_of(dict.fromkeys((2, 7, 12, 17, 22), 1))
 
     items, _ = shop_model.recommend(history, 270, chosen, newcomers)
 
@@ -373,7 +393,9 @@ def test_a_cold_item_is_a_candidate_in_a_large_catalogue(monkeypatch, shop_model
     assert items.tolist().index(290) < 135
 
 
-def test_with_related_voices_of_no_weight_they_still_find_candidates(model_of, wide, popularity_of, history_of):
+def test_with_related_voices_of_no_weight_they_still_find_candidates(
+    model_of, wide, popularity_of, history_of
+):
     voices = dict(wide.voices)
     model = model_of(wide.likes.tolist(), voices, [0, 1])
 
@@ -478,14 +500,23 @@ def test_a_model_survives_its_arrays(shop_model, history_of):
 
     history = history_of({3: 1, 8: 2}, [0])
     for one, other in zip(
-        again.recommend(history, 50, selection(290)), shop_model.recommend(history, 50, selection(290)), strict=True
+        again.recommend(history, 50, selection(290)),
+        shop_model.recommend(history, 50, selection(290)),
+        strict=True,
     ):
         assert one.tolist() == other.tolist()
     assert list(again.voices) == list(shop_model.voices)
 
 
 def test_each_array_that_is_missing_is_named(shop_model):
-    for name in ("item_keys", "likes", "item_feature_keys", "user_feature_keys", "blend.weights", "svd.targets"):
+    for name in (
+        "item_keys",
+        "likes",
+        "item_feature_keys",
+        "user_feature_keys",
+        "blend.weights",
+        "svd.targets",
+    ):
         lacking = {key: array for key, array in shop_model.arrays().items() if key != name}
 
         # Without item keys no other array fits.

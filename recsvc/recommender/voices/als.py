@@ -17,7 +17,7 @@ from recsvc.recommender.factors import FactorVoice
 from recsvc.recommender.fold_in import fold_in
 from recsvc.recommender.voice import Arrays, OnProgress, Parameters, checked
 
-_COMPONENTS = (64, 256)
+_COMPONENTS = (64, 256, 512)
 _WEIGHTS: tuple[Parameters, ...] = (
     {"confidence": 10.0, "penalty": 30.0},
     {"confidence": 3.0, "penalty": 30.0},
@@ -54,7 +54,7 @@ class AlternatingLeastSquares(FactorVoice):
         limits: Parameters,
         on_progress: OnProgress,
     ) -> tuple[Self, Parameters] | None:
-        """Tries weights with few components, then the best of them and the boldest with more.
+        """Tries weights with few components, then what was best, and bolder, with ever more.
 
         Limits may name one `confidence` and one `penalty`, which are then the only weights tried.
         """
@@ -68,16 +68,17 @@ class AlternatingLeastSquares(FactorVoice):
         if judge is None:
             return cls.fit(examples, tries[0], on_progress), tries[0]
         best: tuple[float, Self, Parameters] | None = None
-        for done, parameters in enumerate(tries, start=1):
-            voice = cls.fit(examples, parameters, lambda part: None)
-            quality = judge(voice)
-            if best is None or quality > best[0]:
-                best = quality, voice, parameters
-            if done == len(weights):
-                # With more components less is lost to a low penalty.
-                again = [best[2], tries[-1]] if best[2] != tries[-1] else [best[2]]
-                tries.extend({**of_try, "components": length} for length in lengths[1:] for of_try in again)
-            on_progress(min(done / (len(weights) + 2 * (len(lengths) - 1)), 1.0))
+        rounds = [tries]
+        for later, length in enumerate(lengths):
+            for done, parameters in enumerate(rounds[-1]):
+                on_progress((later + done / len(rounds[-1])) / len(lengths))
+                voice = cls.fit(examples, parameters, lambda part: None)
+                quality = judge(voice)
+                if best is None or quality > best[0]:
+                    best = quality, voice, parameters
+            assert best is not None
+            if length != lengths[-1]:
+                rounds.append(_longer(best[2], lengths[later + 1]))
         assert best is not None
         return best[1], best[2]
 
@@ -125,3 +126,12 @@ class AlternatingLeastSquares(FactorVoice):
     def from_arrays(cls, arrays: Mapping[str, NDArray[Any]], items: int) -> Self:
         """Takes mapped arrays."""
         return cls(**checked(arrays, {"embeddings": (items, -1), "confidence": (1,)}))
+
+
+def _longer(parameters: Parameters, components: int) -> list[Parameters]:
+    # With more components less is lost to a greater confidence.
+    bolder = {
+        "confidence": 2 * parameters["confidence"],
+        "penalty": 2 * parameters["penalty"],
+    }
+    return [{**parameters, "components": components}, {**parameters, **bolder, "components": components}]

@@ -59,7 +59,7 @@ class ItemWeights(RelatedVoice):
     def fit(cls, examples: Examples, parameters: Parameters, on_progress: OnProgress) -> Self:
         """Solves in closed form, and keeps each item's strongest weights."""
         hot = np.flatnonzero(examples.counts)
-        likes = examples.strengths[:, hot].tocsr()
+        likes = examples.strengths[np.flatnonzero(examples.lengths)][:, hot].tocsr()
         penalty = np.float32(parameters["penalty"] * (likes.data @ likes.data) / len(hot))
         inverse = _inverse(likes, penalty)
         diagonal = inverse.diagonal().copy()

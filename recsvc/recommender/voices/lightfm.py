@@ -206,7 +206,8 @@ class LightFMHybrid(FactorVoice):
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, NDArray[Any]], items: int) -> Self:
         """Takes mapped arrays."""
-        length = arrays["embeddings"].shape[-1] if "embeddings" in arrays else -1
+        embeddings = arrays.get("embeddings", np.empty((0, 0)))
+        length = embeddings.shape[1] if embeddings.ndim == 2 else -1
         shapes = {
             "embeddings": (items, length),
             "biases": (items,),

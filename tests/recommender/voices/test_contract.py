@@ -49,7 +49,7 @@ def histories(history_of):
         "a few": history_of({3: 1, 8: 2, 14: 0.5}),
         "with a dislike": history_of({3: 1, 100: -2, 8: 2.5}),
         "more than components": history_of({item: 1 + item / 100 for item in range(0, 200, 3)}),
-        "all items": history_of({item: 1.0 for item in range(ITEMS)}),
+        "all items": history_of(dict.fromkeys(range(ITEMS), 1.0)),
         "an item that nobody likes": history_of({285: 1}),
         "such an item among others": history_of({285: 1, 4: 1}),
     }
@@ -231,10 +231,9 @@ def test_what_was_chosen_can_be_fitted_and_progress_never_goes_back(shop, histor
 
     fitted = voices()[name].fit(shop, parameters, told.append)
 
-    scores = chosen.score(histories["a few"], EVERY)
-    assert fitted.score(histories["a few"], EVERY) == pytest.approx(
-        scores, rel=0.02, abs=0.02 * float(np.ptp(scores))
-    )
+    # Not the same: an approximate decomposition may be fitted to another width.
+    both = [voice.score(histories["more than components"], EVERY) for voice in (chosen, fitted)]
+    assert np.corrcoef(both)[0, 1] > 0.95
     assert all(0 <= done <= 1 for done in told)
 
 

@@ -42,7 +42,8 @@ def test_two_items_by_hand(examples_of):
 
 
 def test_two_items_and_one_user_by_hand(examples_of):
-    # XᵀX is [[1, 2], [2, 4]], the penalty 2 · (1 + 4) / 2 = 5: P is [[6, 2], [2, 9]]⁻¹ = [[9, -2], [-2, 6]] / 50.
+    # XᵀX is [[1, 2], [2, 4]], the penalty 2 · (1 + 4) / 2 = 5: P is [[6, 2], [2, 9]]⁻¹ =
+    # [[9, -2], [-2, 6]] / 50.
     # One user and two items: the inverse comes from the users' side.
     weights = dense(fit(examples_of([[1, 2]]), penalty=2.0))
 

@@ -1,0 +1,147 @@
+"""Why an item is on a list: shares that add up, and interactions without which it would score less."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from recsvc.recommender.explain import MOST_NAMED, Reason, explain
+from recsvc.recommender.model import Selection
+
+# Of the shop's items, 280 to 289 are liked by nobody; item i has the features i % 5 and 9, as places 0 to 5.
+EVERY = Selection(np.ones(290, dtype=bool), None, np.empty(0, np.intp))
+
+
+def features_of(items) -> list[list[int]]:
+    return [[item % 5, 9] for item in items.tolist()]
+
+
+def told(model, history, items) -> list[list[Reason]]:
+    return explain(model, history, items, model.newcomers, features_of(items))
+
+
+@pytest.fixture(scope="module")
+def some_histories(history_of):
+    random = np.random.default_rng(4)
+    histories = []
+    for _ in range(100):
+        length = int(random.integers(1, 25))
+        items = random.choice(290, length, replace=False).tolist()
+        strengths = random.uniform(0.2, 3, length) * random.choice([1, 1, 1, -1], length)
+        strengths[0] = 1
+        features = random.choice(6, random.integers(0, 3), replace=False)
+        histories.append(history_of(dict(zip(items, strengths.tolist(), strict=True)), features))
+    return histories
+
+
+def test_shares_are_thousandths_that_add_up_to_one_greatest_first(shop_model, some_histories):
+    for history in some_histories:
+        items, _ = shop_model.recommend(history, 10, EVERY)
+
+        for reasons in told(shop_model, history, items):
+            thousandths = [round(reason.share * 1000) for reason in reasons]
+            assert [reason.share for reason in reasons] == [part / 1000 for part in thousandths]
+            assert sum(thousandths) == 1000
+            assert thousandths == sorted(thousandths, reverse=True)
+            assert min(thousandths) > 0
+
+
+def test_without_a_named_interaction_the_item_scores_less(shop_model, some_histories):
+    named = 0
+    for history in some_histories[:30]:
+        items, _ = shop_model.recommend(history, 5, EVERY)
+        scores = shop_model.scores(history, items)
+
+        for column, reasons in enumerate(told(shop_model, history, items)):
+            places = [reason.place for reason in reasons if reason.because == "interaction"]
+            assert len(places) <= MOST_NAMED
+            for place in places:
+                without = history.without(place)
+                if shop_model.knows_user(without):
+                    assert shop_model.scores(without, items)[column] < scores[column]
+                named += 1
+    assert named > 100
+
+
+def test_no_items_have_no_reasons(shop_model, history_of):
+    assert told(shop_model, history_of({3: 1}), np.empty(0, np.intp)) == []
+
+
+@pytest.mark.parametrize("strengths", [{}, {3: -1}])
+def test_of_whom_nothing_is_known_is_told_that_it_is_popular(shop_model, history_of, strengths):
+    reasons = told(shop_model, history_of(strengths), np.array([5, 6]))
+
+    assert reasons == [[Reason("popular", -1, 1.0)]] * 2
+
+
+def test_history_and_popularity_have_the_shares_of_their_terms(
+    model_of, hybrid_of, popularity_of, history_of
+):
+    # LightFM's vector is (4, 0): the history adds 4 · 0.75 = 3 to item 1; popularity ln(1 + 1) / ln 2 = 1.
+    voices = {"lightfm": hybrid_of([[1, 0], [0.75, 1]]), "popularity": popularity_of([1, 1])}
+    model = model_of([1, 1], voices, [1, 1 / np.log(2)])
+
+    (reasons,) = explain(model, history_of({0: 1}), np.array([1]), model.newcomers, [[]])
+
+    assert reasons == [Reason("interaction", 0, 0.75), Reason("popular", -1, 0.25)]
+
+
+def test_what_speaks_against_an_item_has_no_share(model_of, hybrid_of, popularity_of, history_of):
+    voices = {"lightfm": hybrid_of([[1, 0], [-1, 1]]), "popularity": popularity_of([1, 1])}
+    model = model_of([1, 1], voices, [1, 1])
+
+    (reasons,) = explain(model, history_of({0: 1}), np.array([1]), model.newcomers, [[]])
+
+    assert reasons == [Reason("popular", -1, 1.0)]
+
+
+def test_features_of_a_user_are_named_by_their_places(model_of, hybrid_of, popularity_of, history_of):
+    # Two features by 1 / √2: of item 0 the first says 3 and the second 1.
+    hybrid = hybrid_of([[1, 1]], user_features=[[9, 9], [3, 0], [0, 1]])
+    model = model_of([0 + 1], {"lightfm": hybrid}, [1])
+
+    (reasons,) = explain(model, history_of({}, [1, 2]), np.array([0]), model.newcomers, [[]])
+
+    assert reasons == [Reason("user_feature", 0, 0.75), Reason("user_feature", 1, 0.25)]
+
+
+def test_only_features_of_a_user_can_be_told_whatever_voices_there_are(shop_model, history_of):
+    history = history_of({}, [2, 5])
+    items, _ = shop_model.recommend(history, 10, EVERY)
+
+    for reasons in told(shop_model, history, items):
+        assert {reason.because for reason in reasons} <= {"user_feature", "popular", "item_feature"}
+
+
+@pytest.fixture
+def with_cold(model_of, hybrid_of):
+    """Item 2 is liked by nobody and has the features 50 and 60, the first adding three times as much."""
+    hybrid = hybrid_of([[1, 0], [0, 1], [0.8, 0]], item_features=[[0.9, 0, 0], [0.3, 0, 0]])
+    return model_of([1, 1, 0], {"lightfm": hybrid}, [1], slopes=[1], item_feature_keys=[50, 60])
+
+
+def test_a_cold_item_is_told_through_its_features(with_cold, history_of):
+    (reasons,) = explain(with_cold, history_of({0: 1}), np.array([2]), with_cold.newcomers, [[60, 50]])
+
+    assert reasons == [Reason("item_feature", 1, 0.75), Reason("item_feature", 0, 0.25)]
+
+
+def test_a_feature_that_the_model_does_not_know_explains_nothing(with_cold, history_of):
+    (reasons,) = explain(with_cold, history_of({0: 1}), np.array([2]), with_cold.newcomers, [[77, 50]])
+
+    assert reasons == [Reason("item_feature", 1, 1.0)]
+
+
+def test_a_list_of_cold_items_alone_can_be_told(shop_model, history_of):
+    for reasons in told(shop_model, history_of({3: 1, 8: 1, 13: 2}), np.array([283, 288])):
+        # Besides what is the same for all, nothing but its feature of taste speaks for it.
+        assert {reason.because for reason in reasons} == {"item_feature", "popular"}
+
+
+def test_where_the_model_learned_no_feature_a_new_item_with_one_can_be_told(model_of, hybrid_of, history_of):
+    model = model_of([1, 1], {"lightfm": hybrid_of([[1, 0], [0, 1]])}, [1], slopes=[1])
+    newcomers = model.introduce([[77]])
+
+    (reasons,) = explain(model, history_of({0: 1}), np.array([2]), newcomers, [[77]])
+
+    assert sum(reason.share for reason in reasons) == 1
