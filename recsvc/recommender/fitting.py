@@ -29,7 +29,7 @@ _FEWEST_ITEMS = 5
 _MOST_USERS = 2_000
 _FEWEST_USERS = 20  # fewer say nothing
 _USERS_IN_TIME = 300  # so many, and the split is by time
-_USERS_OF_A_LOOK = 1_000
+_USERS_OF_A_LOOK = 2_000
 # What part of the time a voice takes, roughly, for a progress bar.
 _EFFORT = {"lightfm": 8.0, "als": 2.0, "svd": 2.0}
 

@@ -14,7 +14,7 @@ pytestmark = pytest.mark.processes
 
 
 def flip_a_byte(folder):
-    file = folder / "item_embeddings.npy"
+    file = folder / "lightfm.embeddings.npy"
     content = bytearray(file.read_bytes())
     content[-1] ^= 0x01
     replace(file, bytes(content))
@@ -22,8 +22,8 @@ def flip_a_byte(folder):
 
 
 def delete_a_file(folder):
-    (folder / "item_biases.npy").unlink()
-    return "item_biases.npy"
+    (folder / "lightfm.biases.npy").unlink()
+    return "lightfm.biases.npy"
 
 
 def cut_the_manifest_short(folder):
@@ -34,7 +34,7 @@ def cut_the_manifest_short(folder):
 
 
 def cut_an_array_short(folder):
-    file = folder / "item_embeddings.npy"
+    file = folder / "lightfm.embeddings.npy"
     replace(file, file.read_bytes()[:-64])
     return file.name
 

@@ -23,11 +23,11 @@ def everything_in(folder):
 
 @pytest.fixture
 def small_disk(make_system):
-    """A system whose model versions are on a disk of half a megabyte."""
+    """A system whose model versions are on a disk of sixteen megabytes."""
     system = make_system()
     system.models.mkdir()
     mount = shutil.which("mount")
-    command = [str(mount), "-t", "tmpfs", "-o", "size=512k", "tmpfs", str(system.models)]
+    command = [str(mount), "-t", "tmpfs", "-o", "size=16m", "tmpfs", str(system.models)]
     if mount is None or subprocess.run(command, check=False, capture_output=True).returncode != 0:
         pytest.skip("no disk may be mounted here")
     yield system
