@@ -1,14 +1,13 @@
 """The search for limits of voices that a shop's own data bears out, and how a set of them is tried.
 
 The users that something was held out of are cut in two: voices and blend are chosen with one half, and trials
-are compared on the other, so that nobody judges what was chosen with them. The best of many trials is also the
-luckiest: what it is worth shows when the halves change places, and all is fitted again.
+are compared on the other, so that nobody judges what was chosen with them.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -202,11 +201,6 @@ def lay_out_alike(matrix: InteractionMatrix, examples: Examples, like: Ground) -
         for part in (like.shown, like.compared)
     )
     return Ground(matrix, examples, *parts)
-
-
-def turned(ground: Ground) -> Ground:
-    """The same with the halves in each other's place: who compares then had no say in which trial was best."""
-    return replace(ground, shown=ground.compared, compared=ground.shown)
 
 
 @dataclass(frozen=True)

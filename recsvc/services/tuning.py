@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
@@ -30,7 +29,6 @@ from recsvc.recommender.search import (
     lay_out_alike,
     overlay,
     try_out,
-    turned,
 )
 from recsvc.services import tuned
 from recsvc.services.events import event_book
@@ -43,12 +41,11 @@ from recsvc.storage.queries import tuning as queries
 
 logger = structlog.get_logger(__name__)
 
-DEFAULTS, AGAIN, CONFIRM = "defaults", "again", "confirm"
-_FEWEST_USERS = 40  # that something can be held out of; half of them compare, and the other half confirms
+DEFAULTS, AGAIN = "defaults", "again"
+_FEWEST_USERS = 40  # that something can be held out of; half of them compare
 _MOST_EARLIER = 500
 _REPEATS = 20  # suggestions in a row that were tried already, and nothing is left to try
 _LOOK_EVERY = 5.0  # seconds
-_TRIALS_TO_CONFIRM = 2  # the settings, and the best
 
 
 @dataclass(frozen=True)
@@ -68,7 +65,7 @@ class Status:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a tuning found, told on users who had no say in it. What was not confirmed was not found.
+    """What a tuning found.
 
     Attributes:
         default_ndcg: NDCG@20 with the settings alone.
@@ -118,14 +115,13 @@ def tune(
     """Searches, goes on from what earlier tunings tried, and puts in force what is better for sure.
 
     Every trial is kept as it ends: whatever kills the process costs the one under way. Ctrl-C ends the search
-    as the end of its time does; what was best is then confirmed or not. Fits with threads: this process must
-    not fork afterwards.
+    as the end of its time does. Fits with threads: this process must not fork afterwards.
 
     Args:
-        minutes: For which to search and to confirm.
+        minutes: For which to search.
         max_trials: After so many it ends as well, that with the settings alone among them.
         on_progress: Told how far it is, often. May raise, which ends the tuning.
-        stop: Asked now and then whether to end it all, with nothing confirmed.
+        stop: Asked now and then whether to end the search.
 
     Raises:
         ConflictError: There is too little data to judge by, or no time for a single trial.
@@ -146,10 +142,6 @@ def tune(
             study.search(max_trials)
         except (_EndedError, KeyboardInterrupt):
             logger.info("tuning_search_ended", trials=study.trials)
-        try:
-            study.confirm()
-        except (_EndedError, ValueError) as error:
-            logger.info("tuning_not_confirmed", why=str(error))
     return study.conclude()
 
 
@@ -253,10 +245,7 @@ class _Study:
         began = time.monotonic()
         self._defaults = self._best = self._try({}, None)
         self._tried_in_force = self._defaults
-        seconds = time.monotonic() - began
-        self._keep({}, 0.0, seconds)
-        self._told = self._defaults, self._defaults
-        self._deadline -= _TRIALS_TO_CONFIRM * seconds
+        self._keep({}, 0.0, time.monotonic() - began)
 
     def search(self, max_trials: int | None) -> None:
         """Tries what was best in earlier tunings again, then goes round the turns.
@@ -288,71 +277,52 @@ class _Study:
                 self._advance(parameters)
             sampler.tell(self._gains[known])
 
-    def confirm(self) -> None:
-        """Tries the settings and the best once more, where the other half of the users compares.
-
-        The best of many trials is the luckiest too: with its users, and with fits that no other repeats.
-
-        Raises:
-            ValueError: A fit diverged.
-            _EndedError: A training goes first.
-        """
-        best = self._best
-        if not self._changed(best.parameters):
-            return
-        self._turn, self._deadline = CONFIRM, math.inf
-        ground = turned(self._ground)
-        base = try_out(ground, {}, self._settings, None, self._go_on)
-        if best.ground is not self._ground:
-            ground = turned(best.ground)
-        self._told = base, try_out(ground, best.parameters, best.limits, base, self._go_on)
-
     def conclude(self) -> Outcome:
         """Tells what was gained, and puts it in force where it was gained for sure.
 
         Where nothing was, what is in force stays, unless it is now worse than the settings for sure.
         """
-        base, found = self._told
-        low, high = self._interval(base, found)
+        base, ndcg = self._defaults.ndcg, self._best.ndcg
+        low, high = self._interval(self._best)
         kept = low > 0
         if kept:
-            self._in_force = found.parameters
+            self._in_force = self._best.parameters
             with write_transaction():
                 queries.put_in_force(
                     {
                         "parameters": self._in_force,
-                        "ndcg": found.quality,
-                        "default_ndcg": base.quality,
+                        "ndcg": float(ndcg.mean()),
+                        "default_ndcg": float(base.mean()),
                         "gain_low": low,
                         "gain_high": high,
-                        "users": len(found.ndcg),
+                        "users": len(ndcg),
                         "found_at": now(),
                     }
                 )
-        elif self._interval(self._defaults, self._tried_in_force)[1] < 0:
+        elif self._interval(self._tried_in_force)[1] < 0:
             self._in_force = {}
             with write_transaction():
                 queries.retire()
         return Outcome(
-            default_ndcg=round(base.quality, 5),
-            ndcg=round(found.quality, 5),
-            gain=round(found.quality - base.quality, 5),
+            default_ndcg=round(float(base.mean()), 5),
+            ndcg=round(float(ndcg.mean()), 5),
+            gain=round(float((ndcg - base).mean()), 5),
             low=round(low, 5),
             high=round(high, 5),
-            users=len(found.ndcg),
+            users=len(ndcg),
             trials=self.trials,
             earlier=len(self._earlier),
             changed={
                 name: (self._default_of(name), value)
-                for name, value in sorted(self._changed(found.parameters))
+                for name, value in sorted(self._changed(self._best.parameters))
             },
             kept=kept,
             in_force=self._in_force,
             seconds=round(time.monotonic() - self._began, 1),
         )
 
-    def _interval(self, base: Tried, tried: Tried) -> tuple[float, float]:
-        return difference_interval(tried.ndcg, base.ndcg, self._config.train_seed)
+    def _interval(self, tried: Tried) -> tuple[float, float]:
+        return difference_interval(tried.ndcg, self._defaults.ndcg, self._config.train_seed)
 
     def _changed(self, parameters: Mapping[str, Any]) -> frozenset[tuple[str, Any]]:
         """What settings say otherwise: sets that are alike in this are the same."""

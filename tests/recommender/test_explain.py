@@ -7,8 +7,6 @@ import pytest
 
 from recsvc.recommender.explain import MOST_NAMED, Reason, explain
 from recsvc.recommender.model import Selection
-from recsvc.recommender.relations import Relations
-from recsvc.recommender.voices.neighbours import Neighbours
 
 # Of the shop's items, 280 to 289 are liked by nobody; item i has the features i % 5 and 9, as places 0 to 5.
 EVERY = Selection(np.ones(290, dtype=bool), None, np.empty(0, np.intp))
@@ -88,30 +86,6 @@ def test_history_and_popularity_have_the_shares_of_their_terms(
     assert reasons == [Reason("interaction", 0, 0.75), Reason("popular", -1, 0.25)]
 
 
-def test_what_no_place_is_left_for_is_told_as_one(model_of, hybrid_of, history_of):
-    # Ten items alike add as much each, and to be without one of them lowers the score. Their bias is 4.
-    history = history_of(dict.fromkeys(range(10), 1.0))
-    voices = {"lightfm": hybrid_of([[1]] * 11, biases=[4] * 11), "neighbours": all_to_last(11)}
-    model = model_of([1] * 11, voices, [1, 1])
-
-    (reasons,) = explain(model, history, np.array([10]), model.newcomers, [[]])
-
-    # LightFM's 4 and the neighbours' 10 are the history's, 1.4 by each; the bias is the same for all. Of 18.
-    assert [(reason.because, reason.share) for reason in reasons] == [
-        ("history", 0.389),
-        ("popular", 0.222),
-        *[("interaction", pytest.approx(1.4 / 18, abs=1e-3))] * 5,
-    ]
-    assert sorted(reason.place for reason in reasons[2:]) == [0, 1, 2, 3, 4]
-
-
-def all_to_last(items: int) -> Neighbours:
-    """Every item is related to the last one, by 1."""
-    bounds = np.concatenate([np.arange(items), [items - 1]])
-    last = np.full(items - 1, items - 1, np.int32)
-    return Neighbours(Relations(bounds, last, np.ones(items - 1, np.float32), np.ones(items, np.float32)))
-
-
 def test_what_speaks_against_an_item_has_no_share(model_of, hybrid_of, popularity_of, history_of):
     voices = {"lightfm": hybrid_of([[1, 0], [-1, 1]]), "popularity": popularity_of([1, 1])}
     model = model_of([1, 1], voices, [1, 1])
@@ -124,7 +98,7 @@ def test_what_speaks_against_an_item_has_no_share(model_of, hybrid_of, popularit
 def test_features_of_a_user_are_named_by_their_places(model_of, hybrid_of, popularity_of, history_of):
     # Two features by 1 / √2: of item 0 the first says 3 and the second 1.
     hybrid = hybrid_of([[1, 1]], user_features=[[9, 9], [3, 0], [0, 1]])
-    model = model_of([1], {"lightfm": hybrid}, [1])
+    model = model_of([0 + 1], {"lightfm": hybrid}, [1])
 
     (reasons,) = explain(model, history_of({}, [1, 2]), np.array([0]), model.newcomers, [[]])
 

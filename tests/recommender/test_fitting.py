@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from recsvc.recommender import blend, fitting
+from recsvc.recommender import fitting
 from recsvc.recommender.examples import Examples
 from recsvc.recommender.interactions import EventScale, InteractionColumns, InteractionMatrix, build_matrix
 from recsvc.recommender.model import Model, Selection
@@ -96,32 +96,8 @@ def test_a_voice_that_does_not_suit_data_of_this_size_is_left_out(two_tastes):
     # 40 items are not enough for the fewest components of ALS.
     _, _, choice, _ = two_tastes
 
-    assert "als" not in {*choice.voices, *choice.left_out}
-    assert list(choice.voices) == list(choice.parameters) == sorted(choice.voices)
+    assert list(choice.voices) == list(choice.parameters) == sorted(set(LIMITS) - {"als"})
     assert choice.blend.weights.shape[1] == len(choice.voices)
-
-
-def test_a_voice_without_weight_is_left_out_unless_it_has_another_use(monkeypatch, labelled):
-    # Candidates come from the related items, features from LightFM, and what is popular from popularity.
-    monkeypatch.setattr(blend, "_LEAST_SHARE", 1.01)  # so that none has weight
-    columns, matrix, examples = prepared(80, 40, labelled)
-
-    choice = fitting.choose(matrix, examples, fitting.hold_out(matrix, columns, seed=1), LIMITS, ignore)
-
-    assert choice.left_out == ["svd"]
-    assert list(choice.voices) == ["item_weights", "lightfm", "neighbours", "popularity"]
-    assert choice.parameters.keys() == choice.voices.keys()
-    assert choice.blend.weights.shape[1] == len(choice.blend.slopes) == len(choice.blend.offsets) == 4
-    assert fitting.describe(matrix, examples, choice)["left_out"] == ["svd"]
-
-
-def test_untold_no_voice_is_left_out(labelled):
-    _, matrix, examples = prepared(10, 30, labelled)
-
-    choice = fitting.choose(matrix, examples, None, LIMITS, ignore)
-
-    assert choice.left_out == []
-    assert "svd" in choice.voices
 
 
 def test_progress_goes_from_nothing_to_all_and_never_back(two_tastes):

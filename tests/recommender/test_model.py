@@ -524,23 +524,6 @@ def test_each_array_that_is_missing_is_named(shop_model):
             Model.from_arrays(lacking)
 
 
-@pytest.mark.parametrize(
-    "misshape", [lambda array: array[None], lambda array: array[0, ...].reshape(())], ids=["+1", "none"]
-)
-def test_each_array_of_another_number_of_dimensions_is_refused(shop_model, misshape):
-    for name in ("item_keys", "likes", "item_feature_keys", "user_feature_keys"):
-        with pytest.raises(ValueError, match="has shape"):
-            Model.from_arrays(shop_model.arrays() | {name: misshape(shop_model.arrays()[name])})
-
-
-@pytest.mark.parametrize("name", ["item_feature_keys", "user_feature_keys"])
-@pytest.mark.parametrize("count", [5, 7], ids=["fewer", "more"])
-def test_features_that_are_not_as_many_as_lightfm_learned_are_refused(shop_model, name, count):
-    # The shop has six of each. With more, the first item with the last of them would be an IndexError.
-    with pytest.raises(ValueError, match="shape"):
-        Model.from_arrays(shop_model.arrays() | {name: np.arange(count, dtype=np.int32)})
-
-
 def test_arrays_of_a_voice_that_is_not_known_are_refused_by_name(shop_model):
     with pytest.raises(ValueError, match="not known: oracle"):
         Model.from_arrays(shop_model.arrays() | {"oracle.scores": np.ones(290)})
