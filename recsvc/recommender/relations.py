@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Self
@@ -14,6 +14,7 @@ from scipy import sparse
 from recsvc.recommender.examples import History, as_matrix
 from recsvc.recommender.voice import Arrays, Voice, checked
 
+_WORK_OF_A_BLOCK = 4_000_000
 _DISLIKED_WEIGHT = 0.3  # beside a liked item of the same strength; see docs/adr/0005
 
 
@@ -134,6 +135,23 @@ def join(
     lengths, items, weights = zip(*blocks, strict=True)
     bounds = np.concatenate([[0], np.cumsum(np.concatenate(lengths))]).astype(np.int64)
     return Relations(bounds, np.concatenate(items), np.concatenate(weights), sources)
+
+
+def blocks(work: NDArray[np.int64]) -> Iterator[tuple[int, int]]:
+    """Cuts rows into blocks that take about as much memory each.
+
+    Args:
+        work: Ascending, shape (n + 1,): how many products are computed for all rows before each.
+
+    Yields:
+        Where a block begins and ends, at least one row apart.
+    """
+    begin, rows = 0, len(work) - 1
+    while begin < rows:
+        end = int(np.searchsorted(work, work[begin] + _WORK_OF_A_BLOCK, side="right")) - 1
+        end = min(max(end, begin + 1), rows)
+        yield begin, end
+        begin = end
 
 
 @dataclass(frozen=True)

@@ -102,7 +102,12 @@ PARAMETERS: dict[str, dict[str, Any]] = {
     "als": {"components": 16, "confidence": 10.0, "penalty": 30.0},
     "item_weights": {"penalty": 5.0, "neighbours": 60},
     "lightfm": {"components": 16, "epochs": 8, "learning_rate": 0.05, "alpha": 1e-5, "max_sampled": 10},
-    "neighbours": {"source_exponent": 0.5, "target_exponent": 0.25, "neighbours": 60},
+    "neighbours": {
+        "source_exponent": 0.5,
+        "target_exponent": 0.25,
+        "sharpening": 0.5,
+        "neighbours": 60,
+    },
     "popularity": {"half_life": None},
     "svd": {"components": 16, "filter": 0.5, "source_exponent": 0.5, "target_exponent": 0.5},
 }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Self
 
 import numpy as np
@@ -11,15 +12,17 @@ from numpy.typing import NDArray
 
 from recsvc.recommender.examples import Examples, History
 from recsvc.recommender.factors import FactorVoice, multiply
+from recsvc.recommender.variations import Variations
 from recsvc.recommender.voice import Arrays, OnProgress, Parameters, checked
 
 _COMPONENTS = (32, 64, 128, 256, 512)
 _GRID: Mapping[str, tuple[float, ...]] = {
     "filter": (0.0, 0.5, 1.0),
-    "source_exponent": (0.25, 0.5, 0.75),
-    "target_exponent": (0.25, 0.5, 0.75),
+    "source_exponent": (0.0, 0.25, 0.5),
+    "target_exponent": (0.0, 0.25),
 }
-_START: Parameters = {"components": 64, "filter": 0.5, "source_exponent": 0.5, "target_exponent": 0.5}
+_START: Parameters = {"components": 64, "filter": 0.5, "source_exponent": 0.25, "target_exponent": 0.0}
+_NORMALISATION = 0.25  # the exponent of users' and items' counts; see docs/adr/0008
 _OVERSAMPLING = 20
 _POWER_ITERATIONS = 4
 _DISLIKED_WEIGHT = 0.3  # beside a liked item of the same strength; see docs/adr/0005
@@ -27,11 +30,11 @@ _DISLIKED_WEIGHT = 0.3  # beside a liked item of the same strength; see docs/adr
 
 @dataclass(frozen=True)
 class TruncatedSVD(FactorVoice):
-    """Truncated singular value decomposition of the matrix of likes divided by √(user's · item's count).
+    """Truncated singular value decomposition of the matrix of likes divided by (user's · item's count)^¼.
 
     A history is projected onto the leading right singular vectors, each weighed by a power of its singular
-    value, and back: PureSVD (Cremonesi, Koren and Turrin 2010) with the normalisation of GF-CF (Shen et al.
-    2021). The decomposition is randomised (Halko, Martinsson and Tropp 2011).
+    value, and back: PureSVD (Cremonesi, Koren and Turrin 2010) with half the normalisation of GF-CF (Shen et
+    al. 2021). The decomposition is randomised (Halko, Martinsson and Tropp 2011).
 
     Attributes:
         embeddings: float32, shape (n, d).
@@ -62,23 +65,10 @@ class TruncatedSVD(FactorVoice):
             return cls.fit(examples, parameters, on_progress), parameters
         vectors, values = _decompose(examples, most, on_progress)
         lengths = sorted({length for length in _COMPONENTS if length < most} | {most})
-        present = {**_START, "components": lengths[0]}
-        best = -1.0, cls._of(examples, vectors, values, present)
-        tried = set()
-        for name, choices in {"components": tuple(map(float, lengths)), **_GRID}.items():
-            chosen = present
-            for choice in choices:
-                variant = {**present, name: int(choice) if name == "components" else choice}
-                key = tuple(variant.values())
-                if key in tried:
-                    continue
-                tried.add(key)
-                voice = cls._of(examples, vectors, values, variant)
-                quality = judge(voice)
-                if quality > best[0]:
-                    best, chosen = (quality, voice), variant
-            present = chosen
-        return best[1], present
+        variations = Variations(partial(cls._of, examples, vectors, values), judge, _START)
+        for name, choices in {"components": lengths, **_GRID}.items():
+            variations.vary(**{name: choices})
+        return variations.best()
 
     @classmethod
     def fit(cls, examples: Examples, parameters: Parameters, on_progress: OnProgress) -> Self:
@@ -134,8 +124,8 @@ def _decompose(
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Leading right singular vectors, shape (n, d), and singular values, shape (d,)."""
     likes = examples.strengths.copy()
-    by_user = np.maximum(examples.lengths, 1).astype(np.float32) ** np.float32(-0.5)
-    by_item = np.maximum(examples.counts, 1).astype(np.float32) ** np.float32(-0.5)
+    by_user = np.maximum(examples.lengths, 1).astype(np.float32) ** np.float32(-_NORMALISATION)
+    by_item = np.maximum(examples.counts, 1).astype(np.float32) ** np.float32(-_NORMALISATION)
     likes.data = likes.data * np.repeat(by_user, examples.lengths) * by_item[likes.indices]
     of_items = likes.T.tocsr()
     width = min(components + _OVERSAMPLING, *likes.shape)

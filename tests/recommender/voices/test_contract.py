@@ -15,7 +15,12 @@ PARAMETERS = {
     "als": {"components": 8, "confidence": 10.0, "penalty": 30.0},
     "item_weights": {"penalty": 5.0, "neighbours": 50},
     "lightfm": {"components": 8, "epochs": 2, "learning_rate": 0.05, "alpha": 1e-5, "max_sampled": 10},
-    "neighbours": {"source_exponent": 0.5, "target_exponent": 0.25, "neighbours": 50},
+    "neighbours": {
+        "source_exponent": 0.5,
+        "target_exponent": 0.25,
+        "sharpening": 0.5,
+        "neighbours": 50,
+    },
     "popularity": {"half_life": 30.0},
     "svd": {"components": 16, "filter": 0.5, "source_exponent": 0.5, "target_exponent": 0.5},
 }

@@ -5,12 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from recsvc.recommender.voices import neighbours
+from recsvc.recommender import relations as rows_of_items
 from recsvc.recommender.voices.neighbours import Neighbours
 
 # User 0 likes items 0 and 1, user 1 all three, user 2 only item 1. Lengths 2, 3, 1; counts 2, 3, 1.
 LIKES = [[1, 2, 0], [1, 1, 3], [0, 5, 0]]
-PLAIN = {"source_exponent": 0.0, "target_exponent": 0.0, "neighbours": 9}
+PLAIN = {"source_exponent": 0.0, "target_exponent": 0.0, "sharpening": 0.0, "neighbours": 9}
 
 
 def fit(examples, **parameters) -> Neighbours:
@@ -100,29 +100,48 @@ def test_where_no_two_items_have_a_user_in_common_nobody_has_neighbours(examples
 @pytest.mark.parametrize("pairs_at_once", [1, 500])
 @pytest.mark.parametrize("threads", [1, 4])
 def test_blocks_and_threads_make_no_difference(monkeypatch, shop, pairs_at_once, threads):
-    whole = fit(shop, neighbours=20, target_exponent=0.5)
-    monkeypatch.setattr(neighbours, "_PAIRS_AT_ONCE", pairs_at_once)
+    whole = fit(shop, neighbours=20, target_exponent=0.5, sharpening=0.5)
+    monkeypatch.setattr(rows_of_items, "_WORK_OF_A_BLOCK", pairs_at_once)
 
     divided = fit(
         type(shop)(shop.strengths, shop.ages, shop.item_features, shop.user_features, 1, threads),
         neighbours=20,
         target_exponent=0.5,
+        sharpening=0.5,
     )
 
     assert dense(divided) == pytest.approx(dense(whole), rel=1e-6)
 
 
-def test_of_all_pairs_of_exponents_the_one_that_foretells_best_is_chosen(shop):
+def test_a_relation_that_follows_from_two_others_is_sharpened_away(examples_of):
+    # Who likes 0 or 2 likes 1 as well: 0 and 2 have one user in common, because of 1.
+    likes = np.array([[1, 1, 0]] * 4 + [[0, 1, 1]] * 4 + [[1, 1, 1]])
+    # Weights are divided by the roots of both counts, 5, 9 and 5.
+    # Items 0 and 1 share four users of length 2 and one of 3, items 0 and 2 only the last.
+    side = (4 / 2**0.5 + 1 / 3**0.5) / (5 * 9) ** 0.5
+    ends = 1 / 3**0.5 / 5
+    # The symmetric matrix [[0, s, e], [s, 0, s], [e, s, 0]] has the eigenvalue (e + √(e² + 8s²)) / 2.
+    radius = (ends + (ends**2 + 8 * side**2) ** 0.5) / 2
+
+    weights = dense(fit(examples_of(likes), source_exponent=0.5, target_exponent=0.5, sharpening=0.4))
+
+    assert weights[0, 1] == pytest.approx(side - 0.4 * ends * side / radius, rel=1e-5)
+    assert weights[0, 2] == 0  # e = 0.115 is less than 0.4 s² / radius = 0.4 · 0.26 / 0.78
+    assert ends < 0.4 * side**2 / radius
+
+
+def test_exponents_then_sharpening_then_the_historys_exponent_are_chosen(shop):
+    wanted = {"source_exponent": 0.5, "target_exponent": 0.25, "sharpening": 0.5, "neighbours": 30}
+    best = dense(fit(shop, **wanted))
+
     def judge(voice: Neighbours) -> float:
-        # Likes a candidate's exponent of ¼ best, and a history's of 1.
-        popular = shop.counts.argmax()
-        entries = slice(voice.relations.bounds[popular], voice.relations.bounds[popular + 1])
         tried.append(voice)
-        wanted = fit(shop, target_exponent=0.25, neighbours=30).relations.weights[entries]
-        return -abs(voice.relations.weights[entries] - wanted).sum() - voice.relations.sources.sum() / 1e6
+        tried_one = dense(voice)
+        return float((tried_one * best).sum() / np.linalg.norm(tried_one) / np.linalg.norm(best))
 
     tried: list[Neighbours] = []
     _, parameters = Neighbours.choose(shop, judge, {"neighbours": 30}, lambda done: None)
 
-    assert parameters == {"source_exponent": 1.0, "target_exponent": 0.25, "neighbours": 30}
-    assert len(tried) == 12
+    assert parameters == wanted
+    # Three targets by two sources by two; four more sharpenings; the three other sources.
+    assert len(tried) == 12 + 4 + 3
