@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,23 +15,23 @@ _SCORES_AT_ONCE = 8_000_000  # 32 MB of float32
 ScoreAll = Callable[[Sequence[History]], NDArray[np.float32]]
 
 
-def rank_all(score_all: ScoreAll, histories: Sequence[History], k: int) -> NDArray[np.intp]:
+def rank_all(score_all: ScoreAll, histories: Sequence[History], k: int, threads: int = 1) -> NDArray[np.intp]:
     """Ranks all items that are not in a history, for many histories.
 
     Args:
-        score_all: From histories to scores of all items, shape (histories, items).
+        score_all: From histories to scores of all items, shape (histories, items). Called by all threads.
         histories: One a user.
         k: How many items to keep.
+        threads: How many.
 
     Returns:
         Item indexes, best first, -1 where there are fewer than k; shape (histories, k).
     """
     lists = np.full((len(histories), k), -1, np.intp)
-    at_once, start = 1, 0
-    while start < len(histories):
-        chunk = histories[start : start + at_once]
+
+    def rank(start: int, end: int) -> int:
+        chunk = histories[start:end]
         scores = np.array(score_all(chunk), np.float32)
-        at_once = max(1, _SCORES_AT_ONCE // scores.shape[1])
         for row, history in enumerate(chunk):
             scores[row, history.indexes] = -np.inf
         most = min(k, scores.shape[1])
@@ -39,6 +40,14 @@ def rank_all(score_all: ScoreAll, histories: Sequence[History], k: int) -> NDArr
         order = np.argsort(-np.take_along_axis(scores, best, axis=1), axis=1, kind="stable")
         best = np.take_along_axis(best, order, axis=1)
         seen = np.take_along_axis(scores, best, axis=1) == -np.inf
-        lists[start : start + len(chunk), :most] = np.where(seen, -1, best)
-        start += len(chunk)
+        lists[start:end, :most] = np.where(seen, -1, best)
+        return int(scores.shape[1])
+
+    if not histories:
+        return lists
+    # The first tells how many items there are.
+    at_once = max(1, _SCORES_AT_ONCE // rank(0, 1) // threads)
+    starts = range(1, len(histories), at_once)
+    with ThreadPoolExecutor(threads) as pool:
+        list(pool.map(rank, starts, [start + at_once for start in starts]))
     return lists

@@ -101,7 +101,7 @@ def choose(
     """
     rest = examples if held_out is None else examples.rest_of(matrix, held_out)
     histories = examples.histories(held_out) if held_out is not None else _any_histories(examples)
-    judge = None if held_out is None else _Judge(held_out, histories)
+    judge = None if held_out is None else _Judge(held_out, histories, examples.threads)
     voices: dict[str, Voice] = {}
     parameters: dict[str, Parameters] = {}
     share = _shares_of_effort([*limits, "blend"])
@@ -220,7 +220,10 @@ def describe(matrix: InteractionMatrix, examples: Examples, choice: Choice) -> d
     scorers = {name: voice.score_all for name, voice in choice.voices.items()} | {
         "popularity": popular_to_all
     }
-    told = {name: _means(rank_all(score_all, histories, K), held_out) for name, score_all in scorers.items()}
+    told = {
+        name: _means(rank_all(score_all, histories, K, examples.threads), held_out)
+        for name, score_all in scorers.items()
+    }
     return {
         "held_out_users": len(histories),
         "fit_seconds": round(choice.fit_seconds, 3),
@@ -241,16 +244,17 @@ def _means(lists: NDArray[np.intp], held_out: HeldOut) -> dict[str, float]:
 class _Judge:
     """NDCG@20 of a voice among some of the users that something was held out of."""
 
-    def __init__(self, held_out: HeldOut, histories: Sequence[History]) -> None:
+    def __init__(self, held_out: HeldOut, histories: Sequence[History], threads: int) -> None:
         # Users come in the order of their keys: every so-manieth is as good as a random one.
         every = max(1, len(histories) // _USERS_OF_A_LOOK)
         self.histories = list(histories[::every])
         self.relevant: list[NDArray[np.intp]] = list(held_out.relevant[::every])
+        self.threads = threads
         self.seconds = 0.0
 
     def __call__(self, voice: Voice) -> float:
         began = time.perf_counter()
-        lists = rank_all(voice.score_all, self.histories, K)
+        lists = rank_all(voice.score_all, self.histories, K, self.threads)
         quality = float(evaluate_lists(lists, self.relevant, [K])[f"ndcg_at_{K}"].mean())
         self.seconds += time.perf_counter() - began
         return quality

@@ -87,3 +87,20 @@ def test_however_many_are_scored_at_once_each_list_is_the_same_as_alone(
     ]
 
     assert rank_all(scorer(*rows), histories, 7).tolist() == expected
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+def test_chunks_and_threads_make_no_difference(monkeypatch, history_of, threads):
+    random = np.random.default_rng(3)
+    rows = random.random((11, 6))
+    histories = [history_of({2: number + 1}) for number in range(11)]
+    monkeypatch.setattr(evaluation, "_SCORES_AT_ONCE", 6 * 4)
+
+    lists = rank_all(scorer(*rows), histories, 2, threads)
+
+    rows[:, 2] = -1
+    assert lists.tolist() == np.argsort(-rows, axis=1)[:, :2].tolist()
+
+
+def test_nobody_has_no_lists():
+    assert rank_all(scorer(), [], 3).shape == (0, 3)
