@@ -51,28 +51,32 @@ def hold_out_latest(
     most_users: int,
     seed: int,
 ) -> HeldOut:
-    """Holds out what some users came to like last.
+    """Holds out what every user came to like last.
 
-    Only some users, so that what is learned from the rest is nearly what would be learned from all.
+    Of every user, evaluated or not, since the future is missing of everybody: where the others' latest items
+    are learned from, other parameters and weights look best than those that foretell the future best.
 
     Args:
         matrix: Built from `columns`.
         columns: All interactions.
         share: Of a user's liked items, how many to hold out; at least one.
         fewest_items: Users who like fewer items are left whole.
-        most_users: From how many users to hold out.
+        most_users: How many users to evaluate.
         seed: Chooses the users, and the order of items of the same moment.
 
     Returns:
-        The rest, and what was held out.
+        The rest, and what was held out of the chosen users.
     """
     random = np.random.default_rng(seed)
-    chosen = _users_who_like(fewest_items, matrix, most_users, random)
+    everybody = _pairs_of(matrix, _users_who_like(fewest_items, matrix))
+    held = _latest(matrix, columns, everybody, _part(share, everybody.counts()), random)
+    positions = everybody.positions[held]
+    is_held = np.zeros(matrix.strengths.nnz, dtype=bool)
+    is_held[positions] = True
+    chosen = _some(everybody.user_indexes, most_users, random)
     pairs = _pairs_of(matrix, chosen)
-    held = _latest(matrix, columns, pairs, _part(share, pairs.counts()), random)
-    histories, relevant = _divide(matrix, pairs, held)
-    rest = _without(matrix, pairs.positions[held])
-    return HeldOut(rest, chosen, relevant, histories)
+    histories, relevant = _divide(matrix, pairs, is_held[pairs.positions])
+    return HeldOut(_without(matrix, positions), chosen, relevant, histories)
 
 
 def leave_last_out(
@@ -83,17 +87,17 @@ def leave_last_out(
     most_users: int,
     seed: int,
 ) -> HeldOut:
-    """Holds out the one item that each of some users came to like last.
+    """Holds out the one item that each user came to like last.
 
     Args:
         matrix: Built from `columns`.
         columns: All interactions.
         fewest_items: Users who like fewer items are left whole. From 2 on everybody keeps a history.
-        most_users: From how many users to hold out.
+        most_users: How many users to evaluate.
         seed: Chooses the users, and the order of items of the same moment.
 
     Returns:
-        The rest, and what was held out: one item a user.
+        The rest, and what was held out of the chosen users: one item a user.
     """
     # A share of nothing is rounded up to one item.
     return hold_out_latest(
@@ -168,7 +172,7 @@ def hold_out_users(
         The other users' interactions — these users' rows are empty — and what was held out.
     """
     random = np.random.default_rng(seed)
-    chosen = _users_who_like(fewest_items, matrix, most_users, random)
+    chosen = _some(_users_who_like(fewest_items, matrix), most_users, random)
     pairs = _pairs_of(matrix, chosen)
     held = _latest(matrix, columns, pairs, _part(share, pairs.counts()), random)
     histories, relevant = _divide(matrix, pairs, held)
@@ -348,12 +352,9 @@ def _without(matrix: InteractionMatrix, held: NDArray[Any]) -> sparse.csr_array[
     return rest
 
 
-def _users_who_like(
-    fewest_items: int, matrix: InteractionMatrix, most_users: int, random: np.random.Generator
-) -> NDArray[np.intp]:
+def _users_who_like(fewest_items: int, matrix: InteractionMatrix) -> NDArray[np.intp]:
     # Who likes nothing has nothing to hold out, whatever is asked for.
-    able = np.flatnonzero(np.diff(matrix.strengths.indptr) >= max(1, fewest_items))
-    return _some(able, most_users, random)
+    return np.flatnonzero(np.diff(matrix.strengths.indptr) >= max(1, fewest_items))
 
 
 def _some(users: NDArray[np.intp], most: int, random: np.random.Generator) -> NDArray[np.intp]:

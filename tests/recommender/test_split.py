@@ -86,7 +86,14 @@ def test_no_more_users_are_chosen_than_wanted_and_by_seed_always_the_same():
 
     assert len(first.user_indexes) == 8
     assert first.user_indexes.tolist() == second.user_indexes.tolist()
-    assert first.strengths.nnz == 50 * 4 - 8 * 2
+
+
+def test_the_future_is_missing_of_everybody_evaluated_or_not():
+    rows = [(user, item, LIKE, item) for user in range(50) for item in range(4)]
+
+    matrix, held_out = hold_out(columns_of(*rows), most_users=8)
+
+    assert items_of(held_out.strengths, matrix) == [[0, 1]] * 50
 
 
 def test_the_matrix_that_was_given_is_left_as_it_is():
