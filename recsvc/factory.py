@@ -23,6 +23,7 @@ from recsvc.api.problems import ProblemApi, register
 from recsvc.config import Config, InvalidSettingError
 from recsvc.extensions import db, migrate
 from recsvc.logs import configure_logging
+from recsvc.services.attribution import Recorder
 from recsvc.services.serving import Serving
 from recsvc.storage.database import engine_options, prepare_engine
 
@@ -66,6 +67,7 @@ def create_app(config: Config | None = None) -> Flask:
     )
     app.extensions["recsvc.config"] = config
     app.extensions["recsvc.serving"] = Serving()
+    app.extensions["recsvc.recorder"] = Recorder()
     app.json.ensure_ascii = False  # type: ignore[attr-defined]
     db.init_app(app)
     migrate.init_app(app, db, directory=str(Path(__file__).parent / "migrations"))

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from sqlalchemy import Connection, Engine, event
+from sqlalchemy import ColumnElement, Connection, Engine, event, func
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import DBAPIError, OperationalError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
@@ -47,6 +47,8 @@ def prepare_engine(engine: Engine) -> None:
     def configure(connection: sqlite3.Connection, _record: object) -> None:
         # The driver would otherwise begin transactions by its own rules, too late to choose their kind.
         connection.isolation_level = None
+        # SQLite's own LIKE takes É and é for two letters.
+        connection.create_function("casefold", 1, _casefold, deterministic=True)
         for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON"):
             connection.execute(f"PRAGMA {pragma}")
 
@@ -59,6 +61,25 @@ def prepare_engine(engine: Engine) -> None:
             connection.exec_driver_sql(f"PRAGMA foreign_keys={checks}")
             connection.info["foreign_keys"] = checks
         connection.exec_driver_sql(f"BEGIN {options.get('sqlite_begin', 'DEFERRED')}")
+
+
+def _casefold(text: str | None) -> str | None:
+    return None if text is None else text.casefold()
+
+
+def contains(column: Any, text: str) -> ColumnElement[bool]:
+    """A condition: the column's text holds another text, whatever the case, in any script.
+
+    Args:
+        column: Of a table.
+        text: What to look for.
+    """
+    if db.engine.dialect.name == "sqlite":
+        found: ColumnElement[bool] = func.instr(func.casefold(column), text.casefold()) > 0
+        return found
+    pattern = "%" + text.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_") + "%"
+    alike: ColumnElement[bool] = column.ilike(pattern, escape="\\")
+    return alike
 
 
 @contextmanager

@@ -74,6 +74,38 @@ def history(user_id: str) -> tuple[int | None, list[HistoryRow]]:
     return rows[0][0], [HistoryRow(*row[1:]) for row in rows if row[1] is not None]
 
 
+def histories(user_ids: Collection[str]) -> dict[str, tuple[int, list[HistoryRow]]]:
+    """Everything that users did, newest first, in one query.
+
+    Args:
+        user_ids: The shop's own ids.
+
+    Returns:
+        Ids of known users to key and interactions.
+    """
+    found: dict[str, tuple[int, list[HistoryRow]]] = {}
+    for chunk in chunks(user_ids):
+        rows = db.session.execute(
+            select(
+                User.user_id,
+                User.user_key,
+                Interaction.interaction_key,
+                Interaction.item_key,
+                Interaction.event_code,
+                func.coalesce(Interaction.value, 0.0),
+                Interaction.occurred_at,
+            )
+            .outerjoin(Interaction, Interaction.user_key == User.user_key)
+            .where(User.user_id.in_(chunk))
+            .order_by(User.user_key, Interaction.occurred_at.desc(), Interaction.interaction_key.desc())
+        )
+        for user_id, user_key, *row in rows.tuples():
+            of_user = found.setdefault(user_id, (user_key, []))[1]
+            if row[0] is not None:
+                of_user.append(HistoryRow._make(row))
+    return found
+
+
 def page(
     user_key: int, *, before: tuple[datetime, int] | None, limit: int, event: str | None
 ) -> Sequence[tuple[Interaction, str, str]]:
@@ -119,7 +151,12 @@ def delete_one(interaction_key: int) -> bool:
 
 
 def recent_item_counts(
-    limit: int, event_codes: Collection[int], *, rating_code: int, neutral: float
+    limit: int,
+    event_codes: Collection[int],
+    *,
+    rating_code: int,
+    neutral: float,
+    since: datetime | None = None,
 ) -> list[tuple[int, int]]:
     """Item keys, and how many users like each by the interactions received last.
 
@@ -128,6 +165,7 @@ def recent_item_counts(
         event_codes: Events that speak for an item.
         rating_code: The event whose value decides.
         neutral: Ratings above it speak for an item.
+        since: Only what occurred after it.
     """
     recent = select(Interaction).order_by(Interaction.interaction_key.desc()).limit(limit).subquery()
     rows = db.session.execute(
@@ -135,6 +173,7 @@ def recent_item_counts(
         .where(
             recent.c.event_code.in_(event_codes),
             or_(recent.c.event_code != rating_code, recent.c.value > neutral),
+            *([] if since is None else [recent.c.occurred_at > since]),
         )
         .group_by(recent.c.item_key)
         .order_by(recent.c.item_key)
