@@ -15,6 +15,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from werkzeug.exceptions import HTTPException
 
 from recsvc import errors
+from recsvc.api.examples import example_of
 from recsvc.extensions import db
 from recsvc.storage.database import is_unavailable
 
@@ -66,6 +67,25 @@ class ProblemApi(Api):
 
     ERROR_SCHEMA = ProblemSchema
 
+    def _register_responses(self) -> None:
+        for status in HTTPStatus:
+            self._register_problem(status.name, status.phrase, int(status))
+        self._register_problem(self.DEFAULT_ERROR_RESPONSE_NAME, "Any other problem", 500)
+
+    def _register_problem(self, name: str, description: str, status: int) -> None:
+        example = example_of(ProblemSchema) | {
+            "title": HTTPStatus(status).phrase,
+            "status": status,
+            "code": _CODES.get(status, "…"),
+        }
+        if status != 422:
+            example |= {"detail": f"What is wrong, and what to do about it: {description}.", "errors": {}}
+        content = {CONTENT_TYPE: {"schema": ProblemSchema, "example": example}}
+        self.spec.components.response(name, {"description": description, "content": content}, lazy=True)
+
+    def _register_pagination_header(self) -> None:
+        """We page by cursors; the document need not tell of another way."""
+
     def handle_http_exception(self, error: HTTPException) -> Response:
         """Answers what Flask, Werkzeug or webargs refused."""
         data = getattr(error, "data", None) or {}
@@ -74,6 +94,8 @@ class ProblemApi(Api):
         detail = "Some fields are not valid." if status == 422 else (error.description or "")
         if status == 400 and messages:
             detail = "The body is not valid JSON."
+        if status == 429:
+            detail = f"Too many requests: {error.description} are taken from this credential."
         if status == 500:
             detail = _UNEXPECTED
         response = problem(status, detail, errors=_flatten(messages))

@@ -29,6 +29,7 @@ ATTRIBUTED = ("view", "cart", "purchase")
 _WRITTEN_EVERY = 1.0  # seconds
 _WAITING_AT_MOST = 20_000  # lists; what comes while the database is away for longer is not recorded
 _ROWS_A_TRANSACTION = 1_000
+_ERASED_KNOWN_FOR = timedelta(days=1)
 
 
 class Recorder:
@@ -161,6 +162,11 @@ def remember(
     )
 
 
+def flush() -> None:
+    """Writes what this process has in hand, so that whoever asks for a user's data finds all of it."""
+    recorder().write()
+
+
 def start_recording(app: Flask, stopped: threading.Event) -> threading.Thread:
     """Starts the thread that writes down what a web process has shown.
 
@@ -239,6 +245,8 @@ def forget() -> int:
     Returns:
         How many lists were forgotten.
     """
+    with write_transaction():
+        shown.forget_erased_before(now() - _ERASED_KNOWN_FOR)
     forgotten = 0
     while True:
         with write_transaction():

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TypeVar
 
 from sqlalchemy import ColumnElement, Connection, Engine, event, func
 from sqlalchemy.dialects import postgresql, sqlite
@@ -14,6 +14,11 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.orm import DeclarativeBase
 
 from recsvc.extensions import db
+
+Written = TypeVar("Written")
+
+_DEADLOCK_DETECTED = "40P01"
+_DEADLOCKS = 3  # in a row, after which the fourth is told
 
 
 def engine_options(database_url: str, timeout: float) -> dict[str, Any]:
@@ -102,6 +107,24 @@ def write_transaction(*, keys_are_known: bool = False) -> Iterator[None]:
     except BaseException:
         db.session.rollback()
         raise
+
+
+def again_after_deadlock(write: Callable[[], Written]) -> Written:
+    """Does a write that is one transaction; once more where PostgreSQL chose it to end a deadlock.
+
+    Two batches that hold the same new `event_id`s in opposite orders wait for each other: one of them is
+    rolled back whole, and finds the other's rows when it comes again.
+
+    Args:
+        write: Does it, and gives what it wrote.
+    """
+    for _ in range(_DEADLOCKS):
+        try:
+            return write()
+        except OperationalError as error:
+            if getattr(error.orig, "sqlstate", None) != _DEADLOCK_DETECTED:
+                raise
+    return write()
 
 
 def is_unavailable(error: SQLAlchemyError) -> bool:

@@ -258,6 +258,15 @@ class ShownRecommendation(Base):
     shown_at: Mapped[datetime] = mapped_column(UtcDateTime)
 
 
+class ErasedUser(Base):
+    """A user erased within the last day: web processes may still hold what they were shown, unwritten."""
+
+    __tablename__ = "erased_users"
+
+    user_hash: Mapped[int] = mapped_column(BigKey, primary_key=True, autoincrement=False)
+    erased_at: Mapped[datetime] = mapped_column(UtcDateTime)
+
+
 class TuningTrial(Base):
     """One set of parameters that tuning tried, and what it gained over the settings; nothing where it failed.
 

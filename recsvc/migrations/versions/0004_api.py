@@ -34,6 +34,12 @@ def upgrade():
         sa.Column("shown_at", types.UtcDateTime(), nullable=False),
         sa.PrimaryKeyConstraint("recommendation_id", name=op.f("pk_shown_recommendations")),
     )
+    op.create_table(
+        "erased_users",
+        sa.Column("user_hash", types.BigKey, autoincrement=False, nullable=False),
+        sa.Column("erased_at", types.UtcDateTime(), nullable=False),
+        sa.PrimaryKeyConstraint("user_hash", name=op.f("pk_erased_users")),
+    )
     op.create_index("ix_shown_recommendations_shown_at", "shown_recommendations", ["shown_at"])
     op.create_index("ix_shown_recommendations_user_hash", "shown_recommendations", ["user_hash"])
     op.create_index(
@@ -51,5 +57,6 @@ def downgrade():
     op.drop_index("ix_items_revision", "items")
     op.drop_column("items", "revision")
     op.drop_index("ix_interactions_recommendation_id", "interactions")
+    op.drop_table("erased_users")
     op.drop_table("shown_recommendations")
     op.drop_table("token_keys")

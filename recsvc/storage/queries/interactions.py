@@ -6,7 +6,7 @@ from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from sqlalchemy import and_, delete, func, or_, select
+from sqlalchemy import and_, delete, func, or_, select, update
 
 from recsvc.extensions import db
 from recsvc.storage.database import chunks, insert_ignoring_conflicts
@@ -140,14 +140,53 @@ def page(
     return [(row, item_id, name) for row, item_id, name in db.session.execute(ordered.limit(limit))]
 
 
-def delete_one(interaction_key: int) -> bool:
-    """Deletes an interaction; False where there is none of that key."""
-    found = db.session.execute(
+def delete_one(interaction_key: int, user_id: str | None = None) -> bool:
+    """Deletes an interaction; False where there is none of that key.
+
+    Args:
+        interaction_key: Which.
+        user_id: Only if it is this user's.
+    """
+    statement = delete(Interaction).where(Interaction.interaction_key == interaction_key)
+    if user_id is not None:
+        owner = select(User.user_key).where(User.user_id == user_id).scalar_subquery()
+        statement = statement.where(Interaction.user_key == owner)
+    return db.session.execute(statement.returning(Interaction.interaction_key)).first() is not None
+
+
+def delete_before(moment: datetime, keys: tuple[int, int]) -> int:
+    """Deletes what occurred before a moment; returns how many interactions that were.
+
+    Args:
+        moment: In time.
+        keys: Lowest and highest interaction key to look at, so that nobody waits for long.
+    """
+    low, high = keys
+    deleted = db.session.execute(
         delete(Interaction)
-        .where(Interaction.interaction_key == interaction_key)
-        .returning(Interaction.interaction_key)
+        .where(Interaction.interaction_key.between(low, high), Interaction.occurred_at < moment)
+        .execution_options(synchronize_session=False)
     )
-    return found.first() is not None
+    return int(deleted.rowcount)  # type: ignore[attr-defined]
+
+
+def key_range() -> tuple[int, int]:
+    """Lowest and highest interaction key; 0 and -1 where there is none."""
+    low, high = db.session.execute(
+        select(func.min(Interaction.interaction_key), func.max(Interaction.interaction_key))
+    ).one()
+    return (0, -1) if low is None else (low, high)
+
+
+def move(from_user_key: int, to_user_key: int) -> int:
+    """Makes one user's interactions another's; returns how many."""
+    moved = db.session.execute(
+        update(Interaction)
+        .where(Interaction.user_key == from_user_key)
+        .values(user_key=to_user_key)
+        .execution_options(synchronize_session=False)
+    )
+    return int(moved.rowcount)  # type: ignore[attr-defined]
 
 
 def recent_item_counts(

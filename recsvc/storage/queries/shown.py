@@ -7,11 +7,12 @@ from datetime import datetime
 from typing import Any, NamedTuple
 
 from sqlalchemy import ColumnElement, Integer, cast, delete, func, literal_column, select, update
+from sqlalchemy import insert as sql_insert
 from sqlalchemy.dialects.postgresql import JSONB
 
 from recsvc.extensions import db
-from recsvc.storage.database import insert_ignoring_conflicts
-from recsvc.storage.models import Event, Interaction, ShownRecommendation
+from recsvc.storage.database import chunks, insert_ignoring_conflicts
+from recsvc.storage.models import ErasedUser, Event, Interaction, ShownRecommendation
 
 Shown = ShownRecommendation
 
@@ -26,12 +27,32 @@ class ShownCount(NamedTuple):
 
 
 def insert(rows: Sequence[dict[str, Any]]) -> None:
-    """Records lists; one that was recorded before is left as it is.
+    """Records lists, none of a user who was erased since they were shown.
 
     Args:
         rows: Values of the columns.
     """
-    db.session.execute(insert_ignoring_conflicts(Shown), rows)
+    hashes = {row["user_hash"] for row in rows}
+    erased: dict[int | None, datetime] = {}
+    for chunk in chunks(hashes - {None}):
+        found = select(ErasedUser.user_hash, ErasedUser.erased_at).where(ErasedUser.user_hash.in_(chunk))
+        erased.update((hashed, moment) for hashed, moment in db.session.execute(found))
+    kept = [
+        row for row in rows if row["user_hash"] not in erased or row["shown_at"] > erased[row["user_hash"]]
+    ]
+    if kept:
+        db.session.execute(insert_ignoring_conflicts(Shown), kept)
+
+
+def mark_erased(user_hash: int, moment: datetime) -> None:
+    """Keeps what a user was shown up to now from being recorded later, by whoever still has it in hand."""
+    db.session.execute(delete(ErasedUser).where(ErasedUser.user_hash == user_hash))
+    db.session.execute(sql_insert(ErasedUser), [{"user_hash": user_hash, "erased_at": moment}])
+
+
+def forget_erased_before(moment: datetime) -> None:
+    """Forgets that users were erased, once nobody has anything of theirs in hand."""
+    db.session.execute(delete(ErasedUser).where(ErasedUser.erased_at < moment))
 
 
 def counts(since: datetime) -> list[ShownCount]:
