@@ -16,10 +16,14 @@ from werkzeug.exceptions import HTTPException
 
 from recsvc import errors
 from recsvc.api.examples import example_of
+from recsvc.config import current_config
 from recsvc.extensions import db
 from recsvc.storage.database import is_unavailable
+from recsvc.storage.punctuality import allow_seconds, as_before
 
 logger = structlog.get_logger(__name__)
+
+_NETWORK = 1.0  # seconds for the way of the server's own word that a statement took too long
 
 CONTENT_TYPE = "application/problem+json"
 
@@ -114,6 +118,7 @@ def register(app: Flask) -> None:
         is_usable = 0 < len(offered) <= 64 and offered.replace("-", "").isalnum() and offered.isascii()
         g.request_id = offered if is_usable else uuid.uuid4().hex
         structlog.contextvars.bind_contextvars(request_id=g.request_id)
+        g.before = allow_seconds(current_config().database_statement_timeout + _NETWORK)
 
     @app.after_request
     def tell_request_id(response: Response) -> Response:
@@ -122,6 +127,8 @@ def register(app: Flask) -> None:
 
     @app.teardown_request
     def forget_request(_error: BaseException | None) -> None:
+        if "before" in g:
+            as_before(g.pop("before"))
         structlog.contextvars.unbind_contextvars("request_id")
 
     @app.errorhandler(errors.RecsvcError)

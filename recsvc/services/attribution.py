@@ -20,6 +20,7 @@ from recsvc.extensions import db
 from recsvc.services.experiments import Difference, compare, is_sampled, user_hash
 from recsvc.storage.database import chunks, is_unavailable, write_transaction
 from recsvc.storage.models import now
+from recsvc.storage.punctuality import allow_seconds
 from recsvc.storage.queries import shown
 
 logger = structlog.get_logger(__name__)
@@ -29,6 +30,7 @@ ATTRIBUTED = ("view", "cart", "purchase")
 _WRITTEN_EVERY = 1.0  # seconds
 _WAITING_AT_MOST = 20_000  # lists; what comes while the database is away for longer is not recorded
 _ROWS_A_TRANSACTION = 1_000
+_PATIENCE = 10.0  # seconds for an answer of the database
 _ERASED_KNOWN_FOR = timedelta(days=1)
 
 
@@ -185,6 +187,7 @@ def start_recording(app: Flask, stopped: threading.Event) -> threading.Thread:
                     logger.exception("shown_recommendations_not_written")
 
     def go_on() -> None:
+        allow_seconds(_PATIENCE)
         while not stopped.wait(_WRITTEN_EVERY):
             write()
         write()

@@ -29,9 +29,11 @@ from recsvc.services.serving_view import ServedVersion, ServingView, build_view
 from recsvc.services.trends import RecentLikes, recent_likes
 from recsvc.storage import artifacts
 from recsvc.storage.database import is_unavailable
+from recsvc.storage.punctuality import allow_seconds, limit_statements
 
 logger = structlog.get_logger(__name__)
 
+_PATIENCE = 60.0  # seconds for an answer of the database, after which the watcher looks again
 _TRENDS_COUNTED_EVERY = 60.0  # seconds
 
 
@@ -172,6 +174,7 @@ def watch(app: Flask, stopped: threading.Event) -> threading.Thread:
     def look() -> None:
         with app.app_context():
             interval = current_config().reload_interval
+        allow_seconds(_PATIENCE)
         has_started, outage = False, None
         while True:
             began = time.monotonic()
@@ -208,6 +211,8 @@ def start_serving(app: Flask) -> threading.Event:
     stopped = threading.Event()
     # A process answers many requests side by side: for each to use all cores would slow all of them down.
     threadpool_limits(limits=1, user_api="blas")
+    with app.app_context():
+        limit_statements(db.engine, current_config().database_statement_timeout)
     watch(app, stopped)
     start_recording(app, stopped)
     return stopped

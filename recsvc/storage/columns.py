@@ -168,7 +168,9 @@ def _adbc_connection(database_url: str) -> Any:
         return adbc_driver_sqlite.dbapi.connect(f"file:{quote(str(url.database))}?mode=ro")
     import adbc_driver_postgresql.dbapi
 
-    uri = url.set(drivername="postgresql").render_as_string(hide_password=False)
+    patience = {"connect_timeout": "10", "tcp_user_timeout": "60000"}
+    url = url.set(drivername="postgresql").update_query_dict(patience)
+    uri = url.render_as_string(hide_password=False)
     return adbc_driver_postgresql.dbapi.connect(uri)
 
 

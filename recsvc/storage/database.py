@@ -14,6 +14,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.orm import DeclarativeBase
 
 from recsvc.extensions import db
+from recsvc.storage.punctuality import use_punctual_connections
 
 Written = TypeVar("Written")
 
@@ -38,14 +39,17 @@ def engine_options(database_url: str, timeout: float) -> dict[str, Any]:
         "pool_timeout": timeout,
         "connect_args": {
             "connect_timeout": max(1, round(timeout)),
+            # So long may the other side's kernel leave what was sent without a sign of life.
+            "tcp_user_timeout": round(timeout * 1000),
             "options": f"-c lock_timeout={round(timeout * 1000)} -c timezone=UTC",
         },
     }
 
 
 def prepare_engine(engine: Engine) -> None:
-    """Makes SQLite keep its promises: a write-ahead log, foreign keys, and transactions that really begin."""
+    """Makes SQLite keep its promises, as its driver does not, and PostgreSQL answer in time."""
     if engine.dialect.name != "sqlite":
+        use_punctual_connections(engine)
         return
 
     @event.listens_for(engine, "connect")
