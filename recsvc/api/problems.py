@@ -120,6 +120,9 @@ def register(app: Flask) -> None:
         structlog.contextvars.bind_contextvars(request_id=g.request_id)
         g.before = allow_seconds(current_config().database_statement_timeout + _NETWORK)
 
+    # Flask would name the path, and ids of users are in paths.
+    app.log_exception = _log_unexpected  # type: ignore[method-assign]
+
     @app.after_request
     def tell_request_id(response: Response) -> Response:
         response.headers["X-Request-ID"] = g.get("request_id", "")
@@ -151,6 +154,11 @@ def register(app: Flask) -> None:
             return answer_domain_error(away)
         logger.error("unexpected_error", exc_info=error)
         return problem(500, _UNEXPECTED)
+
+
+def _log_unexpected(exc_info: Any) -> None:
+    rule = request.url_rule
+    logger.error("unexpected_error", route=rule.rule if rule else None, exc_info=exc_info)
 
 
 def problem(

@@ -33,8 +33,13 @@ def engine_options(database_url: str, timeout: float) -> dict[str, Any]:
         Keyword arguments of `sqlalchemy.create_engine`.
     """
     if database_url.startswith("sqlite"):
-        return {"connect_args": {"timeout": timeout, "check_same_thread": False}}
+        return {
+            "hide_parameters": True,
+            "connect_args": {"timeout": timeout, "check_same_thread": False},
+        }
     return {
+        # Parameters are people's ids, and an error that names them ends up in a log.
+        "hide_parameters": True,
         "pool_pre_ping": True,
         "pool_timeout": timeout,
         "connect_args": {

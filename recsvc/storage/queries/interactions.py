@@ -99,7 +99,7 @@ def histories(user_ids: Collection[str]) -> dict[str, tuple[int, list[HistoryRow
             .where(User.user_id.in_(chunk))
             .order_by(User.user_key, Interaction.occurred_at.desc(), Interaction.interaction_key.desc())
         )
-        for user_id, user_key, *row in rows.tuples():
+        for user_id, user_key, *row in rows:
             of_user = found.setdefault(user_id, (user_key, []))[1]
             if row[0] is not None:
                 of_user.append(HistoryRow._make(row))
