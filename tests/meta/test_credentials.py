@@ -19,7 +19,7 @@ SECRET = "a secret of the shop's provider, long enough"
 
 
 def routes(app: Flask) -> Iterator[tuple[str, str, tuple[str, ...], str | None]]:
-    """Method, path with the owner in the place of a user, allowed roles, and the path's part that is a user."""
+    """Method, path with the owner in the place of a user, allowed roles, whether there is a user in it."""
     for rule in app.url_map.iter_rules():
         view = app.view_functions[rule.endpoint]
         for method in sorted((rule.methods or set()) - {"HEAD", "OPTIONS"}):
