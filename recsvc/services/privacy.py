@@ -16,7 +16,16 @@ from recsvc.services.experiments import user_hash
 from recsvc.services.training import next_due
 from recsvc.storage.database import again_after_deadlock, write_transaction
 from recsvc.storage.models import now
-from recsvc.storage.queries import features, interactions, items, model_versions, shop_ids, shown, users
+from recsvc.storage.queries import (
+    features,
+    interactions,
+    items,
+    model_versions,
+    shop_ids,
+    shown,
+    training_runs,
+    users,
+)
 
 logger = structlog.get_logger(__name__)
 
@@ -41,6 +50,7 @@ class ErasureReceipt:
         shown_recommendations: How many records of what they were shown were erased.
         model_versions: Versions whose training read an interaction of this user.
         still_held: What these hold, in words; None where there are none.
+        training_run: A run under way, which may have read the user, so that its version is one of these.
         next_training_at: When the schedule makes a version without the user; None where none has to.
         erased_at: When all this was done.
     """
@@ -51,6 +61,7 @@ class ErasureReceipt:
     shown_recommendations: int
     model_versions: list[str]
     still_held: str | None
+    training_run: str | None
     next_training_at: datetime | None
     erased_at: datetime
 
@@ -99,14 +110,17 @@ def erase_user(user_id: str) -> ErasureReceipt:
                 if first is not None and version.manifest["data"]["watermark"] >= first
             ]
             counts = users.erase(user.user_key)
+    under_way = training_runs.under_way()
+    is_held = bool(versions or under_way)
     return ErasureReceipt(
         user_id=user_id,
         interactions=counts["interactions"],
         features=counts["features"],
         shown_recommendations=shown_lists,
         model_versions=versions,
-        still_held=STILL_HELD if versions else None,
-        next_training_at=next_due(current_config().train_schedule, now()) if versions else None,
+        still_held=STILL_HELD if is_held else None,
+        training_run=under_way.run_id if under_way else None,
+        next_training_at=next_due(current_config().train_schedule, now()) if is_held else None,
         erased_at=now(),
     )
 

@@ -107,6 +107,7 @@ class Serving:
             before = present.get(version)
             served = before.served if before else self._open(version)
             if served is None:
+                self.problem = f"{version} of EXPERIMENT cannot be served: all users get the active version."
                 return None
             arms.append(active if before is active else renewed(served, before))
         return arms[0], arms[1]

@@ -64,41 +64,6 @@ def read_items(database_url: str) -> Columns:
     return read_columns(database_url, query, {"item_key": np.int32})
 
 
-def read_listed(database_url: str) -> Columns:
-    """Reads what serving needs to know of all items, deleted ones among them.
-
-    Args:
-        database_url: SQLAlchemy URL.
-
-    Returns:
-        Arrays of shape (n,): `item_key` int32, ascending; `recommendable` int8; `published` int64
-        (microseconds since 1970, when it was created where it was not published).
-    """
-    query = (
-        "SELECT item_key, CASE WHEN deleted_at IS NULL AND NOT hidden AND available THEN 1 ELSE 0 END"
-        " AS recommendable, COALESCE(published_at, created_at) AS published FROM items ORDER BY item_key"
-    )
-    dtypes = {"item_key": np.int32, "recommendable": np.int8, "published": np.int64}
-    return read_columns(database_url, query, dtypes)
-
-
-def read_categories(database_url: str) -> Columns:
-    """Reads which items are in which categories.
-
-    Args:
-        database_url: SQLAlchemy URL.
-
-    Returns:
-        `feature_key` int32 and `item_key` int32, both of shape (n,), ascending.
-    """
-    query = (
-        "SELECT item_features.feature_key, item_key FROM item_features"
-        " JOIN features ON features.feature_key = item_features.feature_key"
-        " WHERE features.name = 'category' ORDER BY item_features.feature_key, item_key"
-    )
-    return read_columns(database_url, query, {"feature_key": np.int32, "item_key": np.int32})
-
-
 def read_features(database_url: str, noun: str) -> Columns:
     """Reads which features items or users have.
 

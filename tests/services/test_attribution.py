@@ -168,6 +168,7 @@ def test_what_another_process_has_in_hand_of_an_erased_user_is_not_recorded(make
         for_user("ana", Filters(k=1))  # whoever has the id now is another to us
         attribution.flush()
 
+    db.session.rollback()  # this session's snapshot is of before
     assert shown() == 2
 
 
@@ -247,6 +248,7 @@ def test_a_version_that_cannot_be_served_gives_all_users_the_active_one(make_app
         serving().refresh()
 
         assert {for_user(f"u{n}", Filters(k=1)).model_version for n in range(20)} == {two_versions[1]}
+        serving().refresh()
         assert "not-there" in serving().problem
         attribution.flush()
         assert attribution.compared().control.users == 0

@@ -273,3 +273,15 @@ def test_by_default_interactions_are_kept(context, do):
 
     assert privacy.delete_old_interactions() == 0
     assert rows(Interaction) == 1
+
+
+def test_the_receipt_names_a_training_that_may_have_read_the_user(context, do):
+    from recsvc.services import training
+
+    do("ana", "b1")
+    run, _ = training.request("manual", requested_by="test")
+
+    receipt = erase_user("ana")
+
+    assert (receipt.model_versions, receipt.training_run) == ([], run.run_id)
+    assert receipt.still_held

@@ -150,6 +150,11 @@ class ErasureReceiptSchema(Schema):
         allow_none=True,
         metadata={"description": "What these versions hold, in words.", "example": STILL_HELD},
     )
+    training_run = fields.String(
+        required=True,
+        allow_none=True,
+        metadata={"description": "A run under way, which may have read this user.", "example": None},
+    )
     next_training_at = time(required=True, allow_none=True)
     erased_at = time(required=True)
 
