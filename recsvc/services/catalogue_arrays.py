@@ -7,7 +7,6 @@ that changed since it looked last, however large the catalogue is.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
 from typing import Any
@@ -15,7 +14,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from recsvc.config import current_config
 from recsvc.recommender.keys import locate
+from recsvc.storage import columns
 from recsvc.storage.queries import features, items
 from recsvc.storage.queries.features import CATEGORY
 from recsvc.storage.queries.items import ListedRow
@@ -46,41 +47,32 @@ class CatalogueArrays:
 
 
 def read() -> CatalogueArrays:
-    """Reads all of it.
-
-    Not by ADBC, as a training does: its own copy of SQLite would undo, when it closes the file, the locks of
-    this process's other connections, which are at work here.
-    """
+    """Reads all of it."""
     revision = items.catalogue_revision()
-    item_keys, recommendable, published = _columns(items.listed(), 3)
-    groups = np.zeros(len(item_keys), np.int64)
+    url = current_config().database_url
+    listed = columns.read_listed(url)
+    groups = np.zeros(len(listed["item_key"]), np.int64)
     grouped = [(item_key, _group_code(group)) for item_key, group in items.groups()]
     if grouped:
         keys, codes = np.array(grouped, np.int64).T
-        places = locate(item_keys, keys)
+        places = locate(listed["item_key"], keys)
         groups[places[places >= 0]] = codes[places >= 0]
-    feature_keys, members = _columns(features.members_of_categories(), 2)
+    links = columns.read_categories(url)
     names = features.categories()
-    begins = np.flatnonzero(np.diff(feature_keys, prepend=-1))
-    of_categories = np.split(members.astype(np.int32), begins[1:]) if len(begins) else []
+    begins = np.flatnonzero(np.diff(links["feature_key"], prepend=-1))
+    of_categories = np.split(links["item_key"], begins[1:]) if len(begins) else []
     return CatalogueArrays(
         revision=revision,
-        item_keys=item_keys.astype(np.int32),
-        recommendable=recommendable.astype(bool),
+        item_keys=listed["item_key"],
+        recommendable=listed["recommendable"].astype(bool),
         groups=groups,
-        published=published,
+        published=listed["published"],
         categories={
-            names[feature_key]: of_category
-            for feature_key, of_category in zip(feature_keys[begins].tolist(), of_categories, strict=True)
+            names[feature_key]: members
+            for feature_key, members in zip(links["feature_key"][begins].tolist(), of_categories, strict=True)
             if feature_key in names
         },
     )
-
-
-def _columns(parts: Iterable[Sequence[tuple[int, ...]]], count: int) -> list[NDArray[np.int64]]:
-    arrays = [np.array(part, np.int64).reshape(-1, count) for part in parts]
-    whole = np.concatenate(arrays) if arrays else np.empty((0, count), np.int64)
-    return [np.ascontiguousarray(column) for column in whole.T]
 
 
 def refresh(present: CatalogueArrays) -> tuple[CatalogueArrays, NDArray[np.int32] | None]:
@@ -114,7 +106,8 @@ def _with_rows(
     changed: NDArray[np.int32],
     categories: dict[int, list[str]],
 ) -> CatalogueArrays:
-    item_keys = np.union1d(present.item_keys, changed).astype(np.int32)
+    new = changed[locate(present.item_keys, changed) < 0]
+    item_keys = np.sort(np.concatenate([present.item_keys, new]), kind="stable")
     kept, written = locate(item_keys, present.item_keys), locate(item_keys, changed)
 
     def merged(before: NDArray[Any], now: list[Any]) -> NDArray[Any]:
@@ -144,7 +137,8 @@ def _with_members(
     for category in present.keys() | added.keys():
         before = present.get(category, np.empty(0, np.int32))
         places = locate(before, changed)
-        members = np.delete(before, places[places >= 0])
+        gone = places[places >= 0]
+        members = np.delete(before, gone) if len(gone) else before
         if category in added:
             members = np.union1d(members, np.array(added[category], np.int32))
         if len(members):

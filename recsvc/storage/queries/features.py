@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 from sqlalchemy import delete, select, tuple_
@@ -124,18 +124,6 @@ def labels_of(feature_keys: Collection[int]) -> dict[int, Label]:
         )
         labels.update((feature_key, (name, value)) for feature_key, name, value in rows)
     return labels
-
-
-def members_of_categories() -> Iterator[Sequence[tuple[int, int]]]:
-    """Feature key and item key of each item that is in a category, in this order, some at a time."""
-    rows = db.session.execute(
-        select(ItemFeature.feature_key, ItemFeature.item_key)
-        .join(Feature, Feature.feature_key == ItemFeature.feature_key)
-        .where(Feature.name == CATEGORY)
-        .order_by(ItemFeature.feature_key, ItemFeature.item_key)
-        .execution_options(yield_per=20_000)
-    )
-    return ([(feature_key, item_key) for feature_key, item_key in part] for part in rows.partitions())
 
 
 def categories() -> dict[int, str]:
