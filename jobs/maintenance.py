@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from jobs.context import in_application
-from recsvc.services import registry, training
+from recsvc.services import attribution, privacy, registry, training
 
 
 @in_application
@@ -11,3 +11,10 @@ def sweep_runs() -> None:
     """Ends runs that nobody works on any more, and records what the model store says is active."""
     training.sweep()
     registry.reconcile()
+
+
+@in_application
+def delete_old_data() -> None:
+    """Deletes interactions, and records of what was shown, that are older than settings keep them."""
+    privacy.delete_old_interactions()
+    attribution.forget()

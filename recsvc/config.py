@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 from crontab import CronTab
 from dotenv import dotenv_values
 from flask import current_app
+from limits import parse_many
 from sqlalchemy import make_url
 from sqlalchemy.exc import ArgumentError
 
@@ -34,6 +35,20 @@ EMBEDDED_REDIS = "embedded"
 
 class InvalidSettingError(Exception):
     """Settings are wrong; the message names each, what it got and what it takes."""
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """Two kept model versions, and the share of the users who are served the second."""
+
+    control: str
+    treatment: str
+    share: float
+
+    @property
+    def name(self) -> str:
+        """Stands for it wherever something is counted."""
+        return f"{self.control},{self.treatment}"
 
 
 @dataclass(frozen=True)
@@ -149,6 +164,44 @@ def _admin_key(text: str) -> str:
     return text
 
 
+def _jwt_secret(text: str) -> str:
+    # RFC 7518, 3.2: a key shorter than the hash is weaker than the hash.
+    if len(text.encode()) < 32:
+        raise ValueError(text)
+    return text
+
+
+def _http_url(text: str) -> str:
+    parts = urlsplit(text)
+    if parts.scheme not in {"http", "https"} or not parts.hostname:
+        raise ValueError(text)
+    return text
+
+
+def _experiment(text: str) -> Experiment:
+    control, treatment, *rest = (part.strip() for part in text.split(","))
+    if len(rest) > 1 or control == treatment or not all(_VERSION.fullmatch(v) for v in (control, treatment)):
+        raise ValueError(text)
+    return Experiment(control, treatment, _in_range(float, 0, 1)(rest[0]) if rest else 0.5)
+
+
+def _show_experiment(value: Experiment | None) -> str:
+    return f"{value.control},{value.treatment},{value.share:g}" if value else ""
+
+
+def _rate_limits(text: str) -> dict[str, str]:
+    result = {}
+    for part in text.split(","):
+        role, separator, rate = part.strip().partition("=")
+        if not separator or role not in {"admin", "service", "read", "user"}:
+            raise ValueError(text)
+        parse_many(rate)
+        result[role] = rate
+    return result
+
+
+_VERSION = re.compile("[A-Za-z0-9._-]{1,64}")
+
 PATH = SettingType("a folder's path", Path)
 BOOLEAN = SettingType("true or false", _boolean, lambda value: str(value).lower())
 CRON = SettingType("a cron line of five fields, in UTC, such as 0 0 * * *", _cron)
@@ -166,6 +219,20 @@ VOICES = SettingType(
 )
 EVENTS = SettingType(
     "events with commas between, such as purchase,like", _names, lambda value: ",".join(sorted(value))
+)
+JWT_SECRET = SettingType("at least 32 bytes", _jwt_secret)
+TEXT = SettingType("any text", str)
+HTTP_URL = SettingType("https://…", _http_url)
+EXPERIMENT = SettingType(
+    "two model versions with a comma between, and a share from 0 to 1 for the second if it is not 0.5,"
+    " such as 20261123T000007Z-1f0c9a77,20261124T000007Z-52b7e1d0,0.1",
+    _experiment,
+    _show_experiment,
+)
+RATE_LIMITS = SettingType(
+    "role=limit pairs with commas between, such as user=300/minute,read=20/second",
+    _rate_limits,
+    lambda value: ",".join(f"{role}={rate}" for role, rate in value.items()),
 )
 ADMIN_KEY = SettingType("at least 16 printable ASCII characters", _admin_key)
 
@@ -193,6 +260,11 @@ class Config:
     database_timeout: float = _setting(
         5.0, _decimal(0.1, 60), "Seconds to wait for a connection or a lock before a request gets 503."
     )
+    database_statement_timeout: float = _setting(
+        15.0,
+        _decimal(0.1, 600),
+        "Seconds that a web process lets PostgreSQL work on one statement before the request gets 503.",
+    )
     redis_url: str = _setting(
         EMBEDDED_REDIS,
         REDIS_URL,
@@ -201,6 +273,17 @@ class Config:
     )
     recsvc_admin_key: str = _setting(
         "", ADMIN_KEY, "An API key of role admin, for a first sign-in; empty for none.", secret=True
+    )
+    jwt_jwks_url: str = _setting(
+        "", HTTP_URL, "Where your identity provider publishes the keys that its user tokens are checked with."
+    )
+    jwt_secret: str = _setting(
+        "", JWT_SECRET, "The secret that your user tokens are signed with (HS256), instead.", secret=True
+    )
+    jwt_issuer: str = _setting("", TEXT, "What your user tokens must name as `iss`; empty for anything.")
+    jwt_audience: str = _setting("", TEXT, "What your user tokens must name as `aud`; empty for anything.")
+    rate_limits: Mapping[str, str] = _setting(
+        dict, RATE_LIMITS, "How often a credential of a role may call; kept in Redis. Empty for no limit."
     )
     auto_train_on_startup: bool = _setting(
         False, BOOLEAN, "Train when a web process starts and the store has no model."
@@ -239,6 +322,20 @@ class Config:
     )
     half_life_days: float = _setting(
         0.0, _decimal(0, 100_000), "Days after which an interaction counts half; 0 for never."
+    )
+    interaction_retention_days: int = _setting(
+        0,
+        _integer(0, 36_500),
+        "Days after which interactions are deleted, by a job that runs daily; 0 for never.",
+    )
+    attribution_sample: float = _setting(
+        1.0, _decimal(0, 1), "Share of the users of whom it is recorded what they were shown; 0 for none."
+    )
+    attribution_days: int = _setting(
+        30, _integer(1, 365), "Days for which what was shown is kept, and which the status tells about."
+    )
+    experiment: Experiment | None = _setting(
+        None, EXPERIMENT, "Two kept model versions to split users between; empty to serve all the active one."
     )
     voices: frozenset[str] = _setting(
         lambda: frozenset(voices()), VOICES, "The ways of scoring items that lists are blended from."
@@ -293,6 +390,8 @@ class Config:
             raise InvalidSettingError(
                 f"SEEN_EVENTS names {', '.join(sorted(unknown))}, which EVENT_WEIGHTS does not"
             )
+        if self.jwt_jwks_url and self.jwt_secret:
+            raise InvalidSettingError("JWT_JWKS_URL and JWT_SECRET exclude each other; set one of them")
         if self.rating_best <= self.rating_neutral:
             raise InvalidSettingError(
                 f"RATING_BEST={self.rating_best:g} must be above RATING_NEUTRAL={self.rating_neutral:g}"

@@ -70,6 +70,12 @@ class DatabaseUnavailableError(UnavailableError):
     code = "database_unavailable"
 
 
+class IdentityProviderUnavailableError(UnavailableError):
+    """The shop's identity provider does not hand out the keys that user tokens are checked with."""
+
+    code = "identity_provider_unavailable"
+
+
 class TrainingError(RecsvcError):
     """A training run cannot end in a model, for a reason that the run then tells."""
 

@@ -14,21 +14,25 @@ from recsvc.api import (
     items,
     model_versions,
     recommendations,
+    status,
+    tokens,
     training_runs,
     users,
 )
-from recsvc.api.auth import SECURITY_SCHEME, public
+from recsvc.api.auth import KEY_SCHEME, TOKEN_SCHEME, identify_callers, public
 from recsvc.api.paths import EncodedSlashes, ShopId
 from recsvc.api.problems import ProblemApi, register
+from recsvc.api.rate_limits import limit_rates
 from recsvc.config import Config, InvalidSettingError
 from recsvc.extensions import db, migrate
 from recsvc.logs import configure_logging
+from recsvc.services.attribution import Recorder
 from recsvc.services.serving import Serving
 from recsvc.storage.database import engine_options, prepare_engine
 
 BASE_PATH = "/api/v1"
 _SWAGGER_FILES = Path(flask_swagger_ui.__file__).parent / "dist"
-_NOUNS = (interactions, items, users, recommendations, training_runs, model_versions)
+_NOUNS = (interactions, items, users, recommendations, tokens, training_runs, model_versions, status)
 
 
 def create_app(config: Config | None = None) -> Flask:
@@ -66,22 +70,28 @@ def create_app(config: Config | None = None) -> Flask:
     )
     app.extensions["recsvc.config"] = config
     app.extensions["recsvc.serving"] = Serving()
+    app.extensions["recsvc.recorder"] = Recorder()
     app.json.ensure_ascii = False  # type: ignore[attr-defined]
     db.init_app(app)
     migrate.init_app(app, db, directory=str(Path(__file__).parent / "migrations"))
     with app.app_context():
         prepare_engine(db.engine)
-    _serve_api(app)
+    _serve_api(app, config)
     return app
 
 
-def _serve_api(app: Flask) -> None:
+def _serve_api(app: Flask, config: Config) -> None:
     app.url_map.converters["shop_id"] = ShopId
     app.url_map.merge_slashes = False
     app.wsgi_app = EncodedSlashes(app.wsgi_app)  # type: ignore[method-assign]
     register(app)
+    identify_callers(app)
+    limit_rates(app, config)
     api: Api = ProblemApi(app)
-    api.spec.components.security_scheme(SECURITY_SCHEME, {"type": "http", "scheme": "bearer"})
+    api.spec.components.security_scheme(KEY_SCHEME, {"type": "http", "scheme": "bearer"})
+    api.spec.components.security_scheme(
+        TOKEN_SCHEME, {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}
+    )
     for noun in _NOUNS:
         api.register_blueprint(noun.blueprint, url_prefix=BASE_PATH)
     api.register_blueprint(health.blueprint, url_prefix="/")

@@ -24,6 +24,7 @@ TRAIN = "jobs.training.train"
 TRAINING_JOB_FAILED = "jobs.training.record_failure"
 REQUEST_SCHEDULED_TRAINING = "jobs.training.request_scheduled"
 SWEEP_RUNS = "jobs.maintenance.sweep_runs"
+DELETE_OLD_DATA = "jobs.maintenance.delete_old_data"
 TUNE = "jobs.tuning.tune"
 REQUEST_SCHEDULED_TUNING = "jobs.tuning.request_scheduled"
 

@@ -7,6 +7,8 @@ from typing import Any
 
 from marshmallow import Schema, ValidationError
 
+from recsvc.errors import InvalidInputError
+
 Rejection = dict[str, Any]
 
 
@@ -28,6 +30,11 @@ def check_each(schema: Schema, entries: Iterable[Any]) -> tuple[list[tuple[int, 
         except ValidationError as error:
             rejected.append({"index": index, "code": "invalid", "errors": error.messages_dict})
     return good, rejected
+
+
+def rejection(index: int, error: InvalidInputError) -> Rejection:
+    """Why an entry was not taken."""
+    return {"index": index, "code": error.code, "errors": error.errors}
 
 
 def in_order(*rejections: Sequence[Rejection]) -> list[Rejection]:

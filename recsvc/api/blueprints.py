@@ -4,13 +4,30 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Callable
+from http import HTTPStatus
 from typing import Any
 
 import flask_smorest
 from flask import Request, abort
-from marshmallow import RAISE
+from marshmallow import RAISE, Schema
 from webargs.core import is_json
 from webargs.flaskparser import FlaskParser
+
+from recsvc.api.examples import example_of
+
+View = Callable[..., Any]
+
+MAX_DEPTH = 32
+
+
+def _depth(content: Any) -> int:
+    """How many lists and objects are within each other."""
+    depth, level = 0, [content]
+    while level := [part for part in level if isinstance(part, list | dict)]:
+        depth += 1
+        level = [inner for part in level for inner in (part.values() if isinstance(part, dict) else part)]
+    return depth
 
 
 class ContractParser(FlaskParser):
@@ -26,6 +43,8 @@ class ContractParser(FlaskParser):
             abort(415, "Send JSON, and say so: Content-Type: application/json.")
         try:
             content = super()._raw_load_json(req)
+            if _depth(content) > MAX_DEPTH:
+                raise ValueError(f"nested more than {MAX_DEPTH} deep")
             if re.search(rb"\\u[dD][89a-fA-F]", body):
                 json.dumps(content, ensure_ascii=False).encode()  # half a pair of surrogates is no character
             return content
@@ -37,6 +56,34 @@ class ContractParser(FlaskParser):
 
 
 class Blueprint(flask_smorest.Blueprint):
-    """A blueprint whose arguments are parsed by `ContractParser`."""
+    """A blueprint whose arguments are parsed by `ContractParser`, and which documents by example."""
 
     ARGUMENTS_PARSER = ContractParser()
+
+    def route(self, rule: str, **options: Any) -> Callable[[View], View]:
+        """Registers a view; one whose path names something tells that there may be no such thing."""
+        register: Callable[[View], View] = super().route(rule, **options)
+        if "<" not in rule:
+            return register
+        return lambda view: register(self.doc(responses=_refusals(404, 422))(view))
+
+    def arguments(self, schema: type[Schema], *, location: str = "json", **options: Any) -> Any:
+        """Parses what comes in, and documents it with an example."""
+        if location != "json":
+            return super().arguments(schema, location=location, **options)
+        parse = super().arguments(schema, example=example_of(schema), **options)
+        return lambda view: self.doc(responses=_refusals(400, 413, 415))(parse(view))
+
+    def response(self, status_code: int, schema: type[Schema] | None = None, **options: Any) -> Any:
+        """Writes an answer out, and documents it with an example."""
+        example = {} if schema is None else {"example": example_of(schema)}
+        return super().response(status_code, schema, **example, **options)
+
+    def alt_response(self, status_code: int, *, schema: type[Schema] | None = None, **options: Any) -> Any:
+        """Documents another answer, with an example."""
+        example = {} if schema is None else {"example": example_of(schema)}
+        return super().alt_response(status_code, schema=schema, **example, **options)
+
+
+def _refusals(*statuses: int) -> dict[str, str]:
+    return {str(status): HTTPStatus(status).name for status in statuses}

@@ -26,6 +26,9 @@ MAX_PAGE = 200
 MAX_K = 200
 
 EXAMPLE_TIME = "2026-11-23T08:30:00+00:00"
+EXAMPLE_VERSION = "20261123T000007Z-1f0c9a77"
+EXAMPLE_RUN = "5b1f0c9a77d14f0e8c55a1b2c3d4e5f6"
+EXAMPLE_LIST = "9f86d081884c4d659a2feaa0c55ad015"
 
 
 def _printable(text: str) -> None:
@@ -35,10 +38,14 @@ def _printable(text: str) -> None:
 
 def shop_id(**options: Any) -> fields.String:
     """A field for one of the shop's own ids."""
-    example = options.pop("example", "book-42")
+    description = options.pop("description", "")
+    metadata = {
+        "example": options.pop("example", "book-42"),
+        "description": f"{description} The shop's own id: 1 to 255 printable characters.".lstrip(),
+    }
     return fields.String(
         validate=[validate.Length(1, MAX_ID), _printable],
-        metadata={"example": example, "description": "The shop's own id: 1 to 255 printable characters."},
+        metadata=metadata,
         **options,
     )
 
@@ -134,13 +141,29 @@ class WholeNumber(fields.Integer):
         return super()._validated(value)
 
 
+def cursor_of(*values: Any) -> str:
+    """Writes the cursor that follows an entry."""
+    plain = [value.isoformat() if isinstance(value, datetime) else value for value in values]
+    return base64.urlsafe_b64encode(json.dumps(plain).encode()).decode()
+
+
+EXAMPLE_CURSORS: dict[tuple[type, ...], str] = {
+    (RowKey,): cursor_of(50),
+    (datetime, int): cursor_of(datetime.fromisoformat(EXAMPLE_TIME), 1),
+    (datetime, str): cursor_of(datetime.fromisoformat(EXAMPLE_TIME), EXAMPLE_RUN),
+}
+
+
 class Cursor(fields.Field[list[Any]]):
     """Where the next page begins: opaque to the caller, a list of sort values to us."""
 
     def __init__(self, *kinds: type, **options: Any) -> None:
-        super().__init__(
-            metadata={"type": "string", "description": "next_cursor of the page before."}, **options
-        )
+        metadata = {
+            "type": "string",
+            "description": "next_cursor of the page before.",
+            "example": EXAMPLE_CURSORS[kinds],
+        }
+        super().__init__(metadata=metadata, **options)
         self._kinds = kinds
 
     def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> list[Any]:
@@ -150,12 +173,6 @@ class Cursor(fields.Field[list[Any]]):
         except (ValueError, TypeError, OverflowError, RecursionError, AttributeError):
             raise ValidationError("Not a cursor of this list; begin without one.") from None
         return parts
-
-
-def cursor_of(*values: Any) -> str:
-    """Writes the cursor that follows an entry."""
-    plain = [value.isoformat() if isinstance(value, datetime) else value for value in values]
-    return base64.urlsafe_b64encode(json.dumps(plain).encode()).decode()
 
 
 def feature_lists() -> fields.Dict:

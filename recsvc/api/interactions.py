@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from recsvc.api import schemas
-from recsvc.api.auth import allow
-from recsvc.api.batches import check_each, in_order
+from recsvc.api.auth import allow, caller, for_whom
+from recsvc.api.batches import check_each, in_order, rejection
 from recsvc.api.blueprints import Blueprint
 from recsvc.api.fields import checked_id, cursor_of
+from recsvc.errors import InvalidInputError
 from recsvc.services import ingestion
 from recsvc.services.ingestion import NewInteraction
 
@@ -18,7 +19,7 @@ blueprint = Blueprint(
 
 
 @blueprint.route("/interactions", methods=["POST"])
-@allow("admin", "service")
+@allow("admin", "service", "user")
 @blueprint.arguments(schemas.InteractionSchema)
 @blueprint.response(201, schemas.InteractionStored)
 @blueprint.alt_response(200, schema=schemas.InteractionStored, description="Stored before, nothing written.")
@@ -26,14 +27,16 @@ def record_interaction(body: dict[str, Any]) -> tuple[dict[str, Any], int]:
     """Write an interaction.
 
     With an `event_id` a retry is safe: the second answer is 200 with `duplicate: true`, and nothing is
-    stored twice. Users and items never heard of are made on the spot. No training starts.
+    stored twice. Users and items never heard of are made on the spot. No training starts. With the
+    `recommendation_id` of the list that it came from, it is attributed to that list.
     """
-    key, duplicate = ingestion.record(NewInteraction(**body))
+    user_id = for_whom(body.pop("user_id"))
+    key, duplicate = ingestion.record(NewInteraction(user_id=user_id, **body))
     return {"id": key, "duplicate": duplicate}, 200 if duplicate else 201
 
 
 @blueprint.route("/interactions/batch", methods=["POST"])
-@allow("admin", "service")
+@allow("admin", "service", "user")
 @blueprint.arguments(schemas.InteractionBatch)
 @blueprint.response(200, schemas.InteractionBatchOutcome)
 def record_interactions(body: dict[str, Any]) -> dict[str, Any]:
@@ -42,20 +45,23 @@ def record_interactions(body: dict[str, Any]) -> dict[str, Any]:
     Good entries are stored whatever the bad ones are; each bad one is named by its index.
     """
     good, malformed = check_each(schemas.InteractionSchema(), body["interactions"])
-    outcome = ingestion.record_batch((index, NewInteraction(**entry)) for index, entry in good)
-    refused = [
-        {"index": rejection.index, "code": rejection.error.code, "errors": rejection.error.errors}
-        for rejection in outcome.rejected
-    ]
+    named, nameless = [], []
+    for index, entry in good:
+        try:
+            named.append((index, NewInteraction(user_id=for_whom(entry.pop("user_id")), **entry)))
+        except InvalidInputError as error:
+            nameless.append(rejection(index, error))
+    outcome = ingestion.record_batch(named)
+    refused = [rejection(refusal.index, refusal.error) for refusal in outcome.rejected]
     return {
         "accepted": outcome.accepted,
         "duplicates": outcome.duplicates,
-        "rejected": in_order(malformed, refused),
+        "rejected": in_order(malformed, nameless, refused),
     }
 
 
 @blueprint.route("/users/<shop_id:user_id>/interactions")
-@allow("admin", "service")
+@allow("admin", "service", "user", own="user_id")
 @blueprint.arguments(schemas.InteractionQuery, location="query")
 @blueprint.response(200, schemas.InteractionPage)
 def list_interactions(query: dict[str, Any], user_id: str) -> dict[str, Any]:
@@ -66,26 +72,14 @@ def list_interactions(query: dict[str, Any], user_id: str) -> dict[str, Any]:
     )
     last = rows[-1][0] if len(rows) == query["limit"] else None
     return {
-        "interactions": [
-            {
-                "id": row.interaction_key,
-                "item_id": item_id,
-                "event": event,
-                "value": row.value,
-                "occurred_at": row.occurred_at,
-                "received_at": row.received_at,
-                "event_id": row.event_id,
-                "recommendation_id": row.recommendation_id,
-            }
-            for row, item_id, event in rows
-        ],
+        "interactions": [ingestion.told(*row) for row in rows],
         "next_cursor": cursor_of(last.occurred_at, last.interaction_key) if last else None,
     }
 
 
 @blueprint.route("/interactions/<int(max=9223372036854775807):interaction_key>", methods=["DELETE"])
-@allow("admin", "service")
+@allow("admin", "service", "user")
 @blueprint.response(204)
 def delete_interaction(interaction_key: int) -> None:
-    """Delete an interaction by the `id` that its writing answered."""
-    ingestion.delete(interaction_key)
+    """Delete an interaction by the `id` that its writing answered. To a user token others' do not exist."""
+    ingestion.delete(interaction_key, user_id=caller().user_id)

@@ -6,7 +6,7 @@ from typing import Any
 
 from recsvc.api import schemas
 from recsvc.api.auth import allow
-from recsvc.api.batches import check_each, in_order
+from recsvc.api.batches import check_each, in_order, rejection
 from recsvc.api.blueprints import Blueprint
 from recsvc.api.fields import checked_id, cursor_of
 from recsvc.errors import InvalidInputError
@@ -85,6 +85,6 @@ def put_items(body: dict[str, Any]) -> dict[str, Any]:
             catalogue.check_features(entry.get("features", {}))
             contents.append((entry.pop("item_id"), ItemContent(**entry)))
         except InvalidInputError as error:
-            refused.append({"index": index, "code": error.code, "errors": error.errors})
+            refused.append(rejection(index, error))
     catalogue.put_items(contents)
     return {"accepted": len(contents), "rejected": in_order(rejected, refused)}

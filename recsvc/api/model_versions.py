@@ -31,6 +31,7 @@ def get_model_version(version: str) -> Any:
 
 @blueprint.route("/model-versions/<string:version>/activate", methods=["POST"])
 @allow("admin")
+@blueprint.doc(responses={"409": "CONFLICT"})
 @blueprint.response(200, schemas.ModelVersionSchema)
 def activate_model_version(version: str) -> Any:
     """Roll forward or back: live in every web process within seconds, no request failed."""

@@ -23,10 +23,12 @@ class EncodedSlashes:
     def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
         """Rewrites the path where it holds an encoded slash."""
         raw = environ.get("RAW_URI") or environ.get("REQUEST_URI") or ""
-        path = raw.partition("?")[0]
+        # A request to a proxy names the whole URL.
+        path = re.sub("^https?://[^/]*", "", raw.partition("?")[0])
         if re.search("%2f", path, re.IGNORECASE) and path.startswith("/"):
             marked = re.sub("%2f", "%EE%80%80", path, flags=re.IGNORECASE)
-            environ["PATH_INFO"] = unquote(marked, "latin-1")
+            # Where the service is mounted below the root, the raw path begins with that place.
+            environ["PATH_INFO"] = unquote(marked, "latin-1").removeprefix(environ.get("SCRIPT_NAME", ""))
         return self._wsgi_app(environ, start_response)  # type: ignore[no-any-return]
 
 

@@ -15,10 +15,15 @@ from sqlalchemy.exc import SQLAlchemyError
 from werkzeug.exceptions import HTTPException
 
 from recsvc import errors
+from recsvc.api.examples import example_of
+from recsvc.config import current_config
 from recsvc.extensions import db
 from recsvc.storage.database import is_unavailable
+from recsvc.storage.punctuality import allow_seconds, as_before
 
 logger = structlog.get_logger(__name__)
+
+_NETWORK = 1.0  # seconds for the way of the server's own word that a statement took too long
 
 CONTENT_TYPE = "application/problem+json"
 
@@ -66,6 +71,25 @@ class ProblemApi(Api):
 
     ERROR_SCHEMA = ProblemSchema
 
+    def _register_responses(self) -> None:
+        for status in HTTPStatus:
+            self._register_problem(status.name, status.phrase, int(status))
+        self._register_problem(self.DEFAULT_ERROR_RESPONSE_NAME, "Any other problem", 500)
+
+    def _register_problem(self, name: str, description: str, status: int) -> None:
+        example = example_of(ProblemSchema) | {
+            "title": HTTPStatus(status).phrase,
+            "status": status,
+            "code": _CODES.get(status, "…"),
+        }
+        if status != 422:
+            example |= {"detail": f"What is wrong, and what to do about it: {description}.", "errors": {}}
+        content = {CONTENT_TYPE: {"schema": ProblemSchema, "example": example}}
+        self.spec.components.response(name, {"description": description, "content": content}, lazy=True)
+
+    def _register_pagination_header(self) -> None:
+        """We page by cursors; the document need not tell of another way."""
+
     def handle_http_exception(self, error: HTTPException) -> Response:
         """Answers what Flask, Werkzeug or webargs refused."""
         data = getattr(error, "data", None) or {}
@@ -74,6 +98,8 @@ class ProblemApi(Api):
         detail = "Some fields are not valid." if status == 422 else (error.description or "")
         if status == 400 and messages:
             detail = "The body is not valid JSON."
+        if status == 429:
+            detail = f"Too many requests: {error.description} are taken from this credential."
         if status == 500:
             detail = _UNEXPECTED
         response = problem(status, detail, errors=_flatten(messages))
@@ -92,6 +118,10 @@ def register(app: Flask) -> None:
         is_usable = 0 < len(offered) <= 64 and offered.replace("-", "").isalnum() and offered.isascii()
         g.request_id = offered if is_usable else uuid.uuid4().hex
         structlog.contextvars.bind_contextvars(request_id=g.request_id)
+        g.before = allow_seconds(current_config().database_statement_timeout + _NETWORK)
+
+    # Flask would name the path, and ids of users are in paths.
+    app.log_exception = _log_unexpected  # type: ignore[method-assign]
 
     @app.after_request
     def tell_request_id(response: Response) -> Response:
@@ -100,6 +130,8 @@ def register(app: Flask) -> None:
 
     @app.teardown_request
     def forget_request(_error: BaseException | None) -> None:
+        if "before" in g:
+            as_before(g.pop("before"))
         structlog.contextvars.unbind_contextvars("request_id")
 
     @app.errorhandler(errors.RecsvcError)
@@ -122,6 +154,11 @@ def register(app: Flask) -> None:
             return answer_domain_error(away)
         logger.error("unexpected_error", exc_info=error)
         return problem(500, _UNEXPECTED)
+
+
+def _log_unexpected(exc_info: Any) -> None:
+    rule = request.url_rule
+    logger.error("unexpected_error", route=rule.rule if rule else None, exc_info=exc_info)
 
 
 def problem(

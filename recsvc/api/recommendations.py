@@ -7,7 +7,7 @@ from typing import Any
 from flask import url_for
 
 from recsvc.api import schemas
-from recsvc.api.auth import allow, caller
+from recsvc.api.auth import allow, caller, for_whom
 from recsvc.api.blueprints import Blueprint
 from recsvc.api.fields import checked_id
 from recsvc.services import recommending, training
@@ -16,19 +16,21 @@ from recsvc.services.recommending import Filters
 blueprint = Blueprint("recommendations", __name__, description="Lists for users, visitors and beside items.")
 
 _READERS = ("admin", "service", "read")
+_ANYBODY = (*_READERS, "user")
 
 
 @blueprint.route("/recommendations")
-@allow(*_READERS)
+@allow(*_ANYBODY)
 @blueprint.arguments(schemas.RecommendationQuery, location="query")
 @blueprint.response(200, schemas.RecommendationsSchema)
 def recommend_to_user(query: dict[str, Any]) -> Any:
     """Recommend items to a user.
 
     Computed now, from everything the user did up to now. An unknown user is no error: they get what is
-    popular. Exactly `k` items come back whenever so many may be recommended.
+    popular. Exactly `k` items come back whenever so many may be recommended, no two of them editions of one
+    work. What was seen in one edition counts as seen in all.
     """
-    return recommending.for_user(query.pop("user_id"), Filters(**query))
+    return recommending.for_user(for_whom(query.pop("user_id")), Filters(**query))
 
 
 @blueprint.route("/recommendations/session", methods=["POST"])
@@ -40,8 +42,18 @@ def recommend_to_session(body: dict[str, Any]) -> Any:
     return recommending.for_session(body.pop("item_ids"), Filters(**body))
 
 
-@blueprint.route("/recommendations/popular")
+@blueprint.route("/recommendations/batch", methods=["POST"])
 @allow(*_READERS)
+@blueprint.arguments(schemas.NewsletterRequest)
+@blueprint.response(200, schemas.NewsletterSchema)
+def recommend_to_users(body: dict[str, Any]) -> dict[str, Any]:
+    """Recommend items to up to 500 users at once, as for a newsletter."""
+    user_ids = body.pop("user_ids")
+    return {"recommendations": recommending.for_users(user_ids, Filters(**body))}
+
+
+@blueprint.route("/recommendations/popular")
+@allow(*_ANYBODY)
 @blueprint.arguments(schemas.ListQuery, location="query")
 @blueprint.response(200, schemas.RecommendationsSchema)
 def list_popular(query: dict[str, Any]) -> Any:
@@ -49,8 +61,26 @@ def list_popular(query: dict[str, Any]) -> Any:
     return recommending.popular(Filters(**query))
 
 
+@blueprint.route("/recommendations/trending")
+@allow(*_ANYBODY)
+@blueprint.arguments(schemas.ListQuery, location="query")
+@blueprint.response(200, schemas.RecommendationsSchema)
+def list_trending(query: dict[str, Any]) -> Any:
+    """List what is liked more than usual in the last seven days; counted anew every minute."""
+    return recommending.trending(Filters(**query))
+
+
+@blueprint.route("/recommendations/latest")
+@allow(*_ANYBODY)
+@blueprint.arguments(schemas.ListQuery, location="query")
+@blueprint.response(200, schemas.RecommendationsSchema)
+def list_latest(query: dict[str, Any]) -> Any:
+    """List what was published last, by `published_at`, else by when the item was made."""
+    return recommending.latest(Filters(**query))
+
+
 @blueprint.route("/items/<shop_id:item_id>/similar")
-@allow(*_READERS)
+@allow(*_ANYBODY)
 @blueprint.arguments(schemas.ListQuery, location="query")
 @blueprint.response(200, schemas.RecommendationsSchema)
 def list_similar(query: dict[str, Any], item_id: str) -> Any:

@@ -38,6 +38,7 @@ def get_training_run(run_id: str) -> Any:
 
 @blueprint.route("/training-runs/<string:run_id>/cancel", methods=["POST"])
 @allow("admin")
+@blueprint.doc(responses={"409": "CONFLICT"})
 @blueprint.response(200, schemas.TrainingRunSchema)
 def cancel_training_run(run_id: str) -> Any:
     """End a run before it is done; the active version stays."""

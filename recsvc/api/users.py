@@ -15,7 +15,7 @@ blueprint = Blueprint("users", __name__, description="Users, by the shop's own i
 
 
 @blueprint.route("/users/<shop_id:user_id>", methods=["PUT"])
-@allow("admin", "service")
+@allow("admin", "service", "user", own="user_id")
 @blueprint.arguments(schemas.UserContentSchema)
 @blueprint.response(200, schemas.UserShown)
 @blueprint.alt_response(201, schema=schemas.UserShown, description="The user is new.")
@@ -26,7 +26,7 @@ def put_user(body: dict[str, Any], user_id: str) -> tuple[Any, int]:
 
 
 @blueprint.route("/users/<shop_id:user_id>", methods=["PATCH"])
-@allow("admin", "service")
+@allow("admin", "service", "user", own="user_id")
 @blueprint.arguments(schemas.UserContentSchema)
 @blueprint.response(200, schemas.UserShown)
 def patch_user(body: dict[str, Any], user_id: str) -> Any:
@@ -35,7 +35,7 @@ def patch_user(body: dict[str, Any], user_id: str) -> Any:
 
 
 @blueprint.route("/users/<shop_id:user_id>")
-@allow("admin", "service")
+@allow("admin", "service", "user", own="user_id")
 @blueprint.response(200, schemas.UserShown)
 def get_user(user_id: str) -> Any:
     """Show a user."""
@@ -43,14 +43,32 @@ def get_user(user_id: str) -> Any:
 
 
 @blueprint.route("/users/<shop_id:user_id>", methods=["DELETE"])
-@allow("admin", "service")
+@allow("admin", "service", "user", own="user_id")
 @blueprint.response(200, schemas.ErasureReceiptSchema)
 def erase_user(user_id: str) -> Any:
     """Erase a user and all that is held of them, at once.
 
-    The receipt names the model versions that were trained with their interactions.
+    The receipt names the model versions that were trained with their interactions, and says what these hold.
     """
     return privacy.erase_user(checked_id(user_id))
+
+
+@blueprint.route("/users/<shop_id:user_id>/export")
+@allow("admin", "service", "user", own="user_id")
+@blueprint.response(200, schemas.ExportSchema)
+def export_user(user_id: str) -> Any:
+    """Show everything that is held of a user."""
+    return privacy.export_user(checked_id(user_id))
+
+
+@blueprint.route("/users/<shop_id:user_id>/merge", methods=["POST"])
+@allow("admin", "service")
+@blueprint.arguments(schemas.MergeRequest)
+@blueprint.response(200, schemas.MergeOutcome)
+def merge_user(body: dict[str, Any], user_id: str) -> dict[str, Any]:
+    """Move all that is held of a guest, at sign-in say, to an account. The guest is gone then."""
+    moved = privacy.merge_user(checked_id(user_id), body["into"])
+    return {"user_id": body["into"], "merged": user_id, "interactions": moved}
 
 
 @blueprint.route("/users")

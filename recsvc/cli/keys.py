@@ -7,6 +7,7 @@ from flask.cli import with_appcontext
 
 from recsvc.errors import InvalidInputError, NotFoundError
 from recsvc.services import keys as service
+from recsvc.services import tokens
 from recsvc.services.keys import ROLES
 
 
@@ -36,6 +37,14 @@ def list_keys() -> None:
         state = "revoked" if key.revoked_at else "active"
         used = f"{key.last_used_at:%Y-%m-%d %H:%M} UTC" if key.last_used_at else "never"
         click.echo(f"{key.key_id}  {key.role:8}{state:9}last used {used}  {key.name}")
+
+
+@keys.command("rotate-tokens")
+@with_appcontext
+def rotate_tokens() -> None:
+    """End all user tokens made here within seconds, by signing with a new secret from now on."""
+    tokens.rotate()
+    click.echo("All user tokens made until now end within 5 seconds.")
 
 
 @keys.command("revoke")

@@ -11,10 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recsvc.recommender.blend import Blend
+from recsvc.recommender.diversity import best_of_each_group, diverse, pool_size
 from recsvc.recommender.examples import History
+from recsvc.recommender.factors import FactorVoice
 from recsvc.recommender.features import weighted_sum
 from recsvc.recommender.keys import locate
-from recsvc.recommender.ranking import top_k
 from recsvc.recommender.relations import RelatedVoice
 from recsvc.recommender.voice import Voice, checked
 from recsvc.recommender.voices import voices as known_voices
@@ -36,11 +37,14 @@ class Selection:
         recommendable: bool, shape (N,).
         members: Ascending indexes of the items to choose from; None for all.
         excluded: Indexes of items to leave out.
+        groups: int64, shape (N,): of items with the same number, other than 0, a list holds one at the most;
+            None where nothing has a group.
     """
 
     recommendable: NDArray[np.bool_]
     members: NDArray[np.intp] | None
     excluded: NDArray[np.intp]
+    groups: NDArray[np.int64] | None = None
 
     @cached_property
     def _excluded(self) -> NDArray[np.intp]:
@@ -51,6 +55,10 @@ class Selection:
         kept = items[self.recommendable[items]]
         kept = kept[~_is_in(kept, self._excluded)]
         return kept if self.members is None else kept[_is_in(kept, self.members)]
+
+    def best(self, items: NDArray[np.intp], scores: NDArray[np.float32], k: int) -> NDArray[np.intp]:
+        """Places of the best of some items, one of each group at the most."""
+        return best_of_each_group(scores, None if self.groups is None else self.groups[items], k)
 
     def everything(self) -> NDArray[np.intp]:
         """All items that the list may hold, ascending."""
@@ -143,24 +151,47 @@ class Model:
             features_of: Feature keys of each item that came after the model, in the order of their indexes,
                 which follow those of the model.
         """
-        own = self.newcomers
+        return self.introduce_known(self.foretell(features_of))
+
+    def foretell(self, features_of: Sequence[Sequence[int]]) -> NDArray[np.float32]:
+        """What the features of items that came after the model foretell: embeddings and biases of LightFM.
+
+        Args:
+            features_of: Feature keys of each item.
+
+        Returns:
+            float32, shape (items, d + 1); shape (items, 1) where there is no such voice.
+        """
         if self.hybrid is None or not features_of:
-            return own
-        known = [
-            self.hybrid.mean_item + weighted_sum(self.item_feature_keys, self.hybrid.item_features, keys)[0]
-            for keys in features_of
-        ]
-        later = np.arange(len(self), len(self) + len(known))
-        return self._newcomers(
-            np.concatenate([own.indexes, later]), np.concatenate([own.known, np.stack(known)])
+            return np.empty((len(features_of), self.newcomers.known.shape[1]), np.float32)
+        return np.stack(
+            [
+                self.hybrid.mean_item
+                + weighted_sum(self.item_feature_keys, self.hybrid.item_features, keys)[0]
+                for keys in features_of
+            ]
         )
+
+    def introduce_known(self, known: NDArray[np.float32]) -> Newcomers:
+        """The same as `introduce`, from what `foretell` gave."""
+        own = self.newcomers
+        if self.hybrid is None or not len(known):
+            return own
+        later = np.arange(len(self), len(self) + len(known))
+        return self._newcomers(np.concatenate([own.indexes, later]), np.concatenate([own.known, known]))
 
     def knows_user(self, history: History) -> bool:
         """Whether anything can be said of a user beyond what is popular."""
         return history.liked > 0 or (self.hybrid is not None and len(history.features) > 0)
 
     def recommend(
-        self, history: History, k: int, selection: Selection, newcomers: Newcomers | None = None
+        self,
+        history: History,
+        k: int,
+        selection: Selection,
+        newcomers: Newcomers | None = None,
+        *,
+        diversity: float = 0.0,
     ) -> tuple[NDArray[np.intp], NDArray[np.float32]]:
         """Ranks what a list may hold, in two stages: candidates, and the whole blend on them.
 
@@ -169,27 +200,79 @@ class Model:
             k: How many items.
             selection: What the list may hold.
             newcomers: As `introduce` gave them; the model's own where not given.
+            diversity: 0 to 1: how much items are to be unlike each other, see `diversity.diverse`.
 
         Returns:
             Item indexes, best first, as many as there are up to k; their scores.
         """
         if not self.knows_user(history):
-            return self.popular(k, selection)
+            return self.popular(k, selection, newcomers, diversity=diversity)
         newcomers = newcomers or self.newcomers
         weights = self.blend.at(history.liked)
         prepared = self._prepare(history)
         candidates = self._candidates(k, selection, newcomers, weights=weights, prepared=prepared)
         scores = self._scores(candidates, newcomers, weights, prepared)
-        chosen = top_k(scores, np.arange(len(candidates)), k)
-        return candidates[chosen], scores[chosen]
+        wanted = pool_size(k) if diversity else k
+        chosen = selection.best(candidates, scores, wanted)
+        if selection.groups is not None and len(chosen) < k:
+            # Many candidates are of few groups: look at everything rather than give a short list.
+            candidates = selection.everything()
+            scores = self._scores(candidates, newcomers, weights, prepared)
+            chosen = selection.best(candidates, scores, wanted)
+        return self._spread(candidates[chosen], scores[chosen], k, newcomers, diversity)
 
-    def popular(self, k: int, selection: Selection) -> tuple[NDArray[np.intp], NDArray[np.float32]]:
+    def popular(
+        self,
+        k: int,
+        selection: Selection,
+        newcomers: Newcomers | None = None,
+        *,
+        diversity: float = 0.0,
+    ) -> tuple[NDArray[np.intp], NDArray[np.float32]]:
         """Ranks what a list may hold by popularity; items that came after the model come last."""
         allowed = selection.everything()
-        scores = np.zeros(len(selection.recommendable), np.float32)
-        scores[: len(self)] = self.popularity
-        chosen = top_k(scores, allowed, k)
-        return chosen, scores[chosen]
+        popularity = np.zeros(len(selection.recommendable), np.float32)
+        popularity[: len(self)] = self.popularity
+        scores = popularity[allowed]
+        chosen = selection.best(allowed, scores, pool_size(k) if diversity else k)
+        return self._spread(allowed[chosen], scores[chosen], k, newcomers or self.newcomers, diversity)
+
+    def _spread(
+        self,
+        items: NDArray[np.intp],
+        scores: NDArray[np.float32],
+        k: int,
+        newcomers: Newcomers,
+        diversity: float,
+    ) -> tuple[NDArray[np.intp], NDArray[np.float32]]:
+        vectors = self.vectors(items, newcomers) if diversity else None
+        if vectors is None:
+            return items[:k], scores[:k]
+        chosen = diverse(scores, vectors, k, diversity)
+        return items[chosen], scores[chosen]
+
+    def vectors(self, items: NDArray[np.intp], newcomers: Newcomers) -> NDArray[np.float32] | None:
+        """What items are like: LightFM's embeddings, else those of another voice of factors.
+
+        Args:
+            items: Item indexes, shape (c,).
+            newcomers: As `introduce` gave them.
+
+        Returns:
+            float32, shape (c, d), zeros where nothing is known; None where no voice has embeddings.
+        """
+        factors = self.hybrid or next(
+            (voice for voice in self.voices.values() if isinstance(voice, FactorVoice)), None
+        )
+        if factors is None:
+            return None
+        vectors = np.zeros((len(items), factors.embeddings.shape[1]), np.float32)
+        own = items < len(self)
+        vectors[own] = factors.embeddings[items[own]]
+        if self.hybrid is not None and not own.all():
+            places = np.searchsorted(newcomers.indexes, items[~own])
+            vectors[~own] = newcomers.known[places, :-1]
+        return vectors
 
     def scores(
         self, history: History, items: NDArray[np.intp], newcomers: Newcomers | None = None
@@ -271,11 +354,20 @@ class Model:
             candidates = self._candidates(
                 k, selection, newcomers, weights=self.blend.at(1), prepared=self._prepare(history)
             )
-            scores = self.terms(history, candidates, newcomers)[0][0]
-            nameless = newcomers.indexes[~newcomers.has_features]
-            scores[_is_in(candidates, nameless)] = scores.min(initial=0.0) - 1
-        chosen = top_k(scores, np.arange(len(candidates)), k)
+            scores = self._likeness(history, candidates, newcomers)
+            if selection.groups is not None and len(selection.best(candidates, scores, k)) < k:
+                candidates = selection.everything()
+                scores = self._likeness(history, candidates, newcomers)
+        chosen = selection.best(candidates, scores, k)
         return candidates[chosen], scores[chosen]
+
+    def _likeness(
+        self, history: History, items: NDArray[np.intp], newcomers: Newcomers
+    ) -> NDArray[np.float32]:
+        scores: NDArray[np.float32] = self.terms(history, items, newcomers)[0][0]
+        nameless = newcomers.indexes[~newcomers.has_features]
+        scores[_is_in(items, nameless)] = scores.min(initial=0.0) - 1
+        return scores
 
     def _prepare(self, history: History) -> dict[str, NDArray[Any]]:
         return {name: voice.prepare(history) for name, voice in self.voices.items()}

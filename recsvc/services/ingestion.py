@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Any
 
 from recsvc.config import current_config
 from recsvc.errors import InvalidInputError, NotFoundError, UnknownItemError
 from recsvc.services.events import RATING, EventBook, event_book
 from recsvc.services.limits import CLOCK_TOLERANCE
-from recsvc.storage.database import write_transaction
+from recsvc.storage.database import again_after_deadlock, write_transaction
 from recsvc.storage.models import Interaction, now
 from recsvc.storage.queries import interactions, shop_ids, users
 
@@ -87,17 +88,24 @@ def record_batch(batch: Iterable[tuple[int, NewInteraction]]) -> BatchOutcome:
             rejected.append(Rejection(index, error))
     if not good:
         return BatchOutcome(rejected=rejected)
-    with write_transaction():
-        item_keys = _item_keys([interaction for _, interaction in good])
-        known = [interaction for _, interaction in good if interaction.item_id in item_keys]
-        rejected += [
-            Rejection(index, _unknown_item(interaction))
-            for index, interaction in good
-            if interaction.item_id not in item_keys
-        ]
-        inserted = interactions.insert_new(_rows(known, item_keys, book)) if known else []
+    item_keys, inserted = again_after_deadlock(lambda: _store([one for _, one in good], book))
+    rejected += [
+        Rejection(index, _unknown_item(interaction))
+        for index, interaction in good
+        if interaction.item_id not in item_keys
+    ]
     rejected.sort(key=lambda rejection: rejection.index)
-    return BatchOutcome(len(inserted), len(known) - len(inserted), rejected)
+    known = sum(interaction.item_id in item_keys for _, interaction in good)
+    return BatchOutcome(inserted, known - inserted, rejected)
+
+
+def _store(batch: Sequence[NewInteraction], book: EventBook) -> tuple[dict[str, int], int]:
+    """Stores those whose items may be; gives these items' keys, and how many interactions were new."""
+    with write_transaction():
+        item_keys = _item_keys(batch)
+        known = [interaction for interaction in batch if interaction.item_id in item_keys]
+        inserted = interactions.insert_new(_rows(known, item_keys, book)) if known else []
+    return item_keys, len(inserted)
 
 
 def history_page(
@@ -117,14 +125,32 @@ def history_page(
     return interactions.page(user.user_key, before=before, limit=limit, event=event)
 
 
-def delete(interaction_key: int) -> None:
+def told(row: Interaction, item_id: str, event: str) -> dict[str, Any]:
+    """An interaction of a page in the words of those who ask."""
+    return {
+        "id": row.interaction_key,
+        "item_id": item_id,
+        "event": event,
+        "value": row.value,
+        "occurred_at": row.occurred_at,
+        "received_at": row.received_at,
+        "event_id": row.event_id,
+        "recommendation_id": row.recommendation_id,
+    }
+
+
+def delete(interaction_key: int, *, user_id: str | None = None) -> None:
     """Deletes one interaction.
+
+    Args:
+        interaction_key: Which.
+        user_id: Whose it must be; None for anybody's.
 
     Raises:
         NotFoundError: There is none of that key.
     """
     with write_transaction():
-        if not interactions.delete_one(interaction_key):
+        if not interactions.delete_one(interaction_key, user_id):
             raise NotFoundError("interaction", interaction_key)
 
 

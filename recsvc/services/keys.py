@@ -25,6 +25,7 @@ logger = structlog.get_logger(__name__)
 
 _USE_TRIED_AGAIN_AFTER = 60.0  # seconds
 ROLES = ("admin", "service", "read")
+USER = "user"  # the role of a user token, which no key has
 _LONGEST_NAME = 200  # leaves room for it in what records who asked
 
 
@@ -36,11 +37,13 @@ class Credential:
         key_id: The key's public part.
         role: What it may do.
         name: What its maker called it.
+        user_id: Of a user token: the one user that it may write and read for.
     """
 
     key_id: str
     role: str
     name: str
+    user_id: str | None = None
 
 
 def create(role: str, name: str) -> tuple[Credential, str]:

@@ -1,12 +1,42 @@
-"""What a person may ask of the data held of them."""
+"""What a person may ask of the data held of them, and how long it is held."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
 
-from recsvc.errors import NotFoundError
-from recsvc.storage.database import write_transaction
-from recsvc.storage.queries import interactions, model_versions, users
+import structlog
+
+from recsvc.config import current_config
+from recsvc.errors import InvalidInputError, NotFoundError
+from recsvc.services import attribution, ingestion
+from recsvc.services.catalogue import Features, get_user
+from recsvc.services.experiments import user_hash
+from recsvc.services.training import next_due
+from recsvc.storage.database import again_after_deadlock, write_transaction
+from recsvc.storage.models import now
+from recsvc.storage.queries import (
+    features,
+    interactions,
+    items,
+    model_versions,
+    shop_ids,
+    shown,
+    training_runs,
+    users,
+)
+
+logger = structlog.get_logger(__name__)
+
+_ROWS_A_PAGE = 5_000
+_KEYS_A_TRANSACTION = 20_000
+
+STILL_HELD = (
+    "Nothing is computed from these versions for an erased user. What they serve from holds items, no users;"
+    " the file lightfm.pickle beside it, which nothing reads, holds a vector for each user without id or key."
+    " It goes with its version; the next training makes a version without the user."
+)
 
 
 @dataclass(frozen=True)
@@ -17,31 +47,173 @@ class ErasureReceipt:
         user_id: Whose data it was.
         interactions: How many interactions were erased.
         features: How many features were erased.
-        model_versions: Versions whose training read an interaction of this user: their pickled estimator
-            still holds an embedding for a number that means nobody any more.
+        shown_recommendations: How many records of what they were shown were erased.
+        model_versions: Versions whose training read an interaction of this user.
+        still_held: What these hold, in words; None where there are none.
+        training_run: A run under way, which may have read the user, so that its version is one of these.
+        next_training_at: When the schedule makes a version without the user; None where none has to.
+        erased_at: When all this was done.
     """
 
     user_id: str
     interactions: int
     features: int
+    shown_recommendations: int
     model_versions: list[str]
+    still_held: str | None
+    training_run: str | None
+    next_training_at: datetime | None
+    erased_at: datetime
+
+
+@dataclass(frozen=True)
+class Export:
+    """Everything held of a person.
+
+    Attributes:
+        user_id: Whose it is.
+        created_at: Since when they are known.
+        features: What the shop says of them.
+        interactions: Newest first, each a dictionary of its fields.
+        shown_recommendations: Newest first, each a dictionary of its fields.
+        exported_at: When this was read.
+    """
+
+    user_id: str
+    created_at: datetime
+    features: Features
+    interactions: list[dict[str, Any]]
+    shown_recommendations: list[dict[str, Any]]
+    exported_at: datetime
 
 
 def erase_user(user_id: str) -> ErasureReceipt:
     """Erases a user and all that is held of them, at once.
 
     Raises:
+        NotFoundError: Nothing is held of such a user.
+    """
+    attribution.flush()
+    user, hashed = users.find(user_id), user_hash(user_id)
+    versions: list[str] = []
+    counts = {"interactions": 0, "features": 0}
+    with write_transaction():
+        shown.mark_erased(hashed, now())
+        shown_lists = shown.erase(hashed)
+        if user is None and not shown_lists:
+            raise NotFoundError("user", user_id)
+        if user is not None:
+            first = interactions.first_key(user.user_key)
+            versions = [
+                version.version
+                for version in model_versions.newest_first()
+                if first is not None and version.manifest["data"]["watermark"] >= first
+            ]
+            counts = users.erase(user.user_key)
+    under_way = training_runs.under_way()
+    is_held = bool(versions or under_way)
+    return ErasureReceipt(
+        user_id=user_id,
+        interactions=counts["interactions"],
+        features=counts["features"],
+        shown_recommendations=shown_lists,
+        model_versions=versions,
+        still_held=STILL_HELD if is_held else None,
+        training_run=under_way.run_id if under_way else None,
+        next_training_at=next_due(current_config().train_schedule, now()) if is_held else None,
+        erased_at=now(),
+    )
+
+
+def export_user(user_id: str) -> Export:
+    """Reads everything held of a user.
+
+    Raises:
         NotFoundError: There is no such user.
     """
-    user = users.find(user_id)
-    if user is None:
-        raise NotFoundError("user", user_id)
+    attribution.flush()
+    user = get_user(user_id)
+    lists = shown.of_user(user_hash(user_id))
+    named = items.titles({key for one in lists for key in one.item_keys})
+    return Export(
+        user_id=user.user_id,
+        created_at=user.created_at,
+        features=user.features,
+        interactions=_all_interactions(user.user_key),
+        shown_recommendations=[
+            {
+                "recommendation_id": one.recommendation_id,
+                "shown_at": one.shown_at,
+                "model_version": one.model_version,
+                "strategy": one.strategy,
+                "item_ids": [named[key][0] for key in one.item_keys if key in named],
+            }
+            for one in lists
+        ],
+        exported_at=now(),
+    )
+
+
+def merge_user(guest_id: str, into: str) -> int:
+    """Moves all that is held of a guest to an account, made if there is none; the guest is gone then.
+
+    What the shop says of the account stays; what it says of the guest is added.
+
+    Returns:
+        How many interactions were moved.
+
+    Raises:
+        NotFoundError: There is no such guest.
+        InvalidInputError: They are one and the same.
+    """
+    if guest_id == into:
+        message = "A user cannot be merged into themselves."
+        raise InvalidInputError(message, errors={"into": [message]})
+    attribution.flush()
+    return again_after_deadlock(lambda: _merge(guest_id, into))
+
+
+def delete_old_interactions() -> int:
+    """Deletes interactions that are older than settings keep them, a few at a time.
+
+    Returns:
+        How many were deleted.
+    """
+    days = current_config().interaction_retention_days
+    if not days:
+        return 0
+    moment, deleted = now() - timedelta(days=days), 0
+    low, high = interactions.key_range()
+    for first in range(low, high + 1, _KEYS_A_TRANSACTION):
+        with write_transaction():
+            last = min(high, first + _KEYS_A_TRANSACTION - 1)
+            deleted += interactions.delete_before(moment, (first, last))
+    logger.info("old_interactions_deleted", interactions=deleted, days=days)
+    return deleted
+
+
+def _merge(guest_id: str, into: str) -> int:
     with write_transaction():
-        first = interactions.first_key(user.user_key)
-        versions = [
-            version.version
-            for version in model_versions.newest_first()
-            if first is not None and version.manifest["data"]["watermark"] >= first
-        ]
-        counts = users.erase(user.user_key)
-    return ErasureReceipt(user_id, counts["interactions"], counts["features"], versions)
+        guest = users.find(guest_id)
+        if guest is None:
+            raise NotFoundError("user", guest_id)
+        users.lock(guest.user_key)
+        account_key = shop_ids.ensure_keys("user", [into])[into]
+        moved = interactions.move(guest.user_key, account_key)
+        labels = features.of("user", [guest.user_key, account_key])
+        joined = {*labels.get(guest.user_key, []), *labels.get(account_key, [])}
+        features.replace("user", {account_key: joined})
+        shown.move(user_hash(guest_id), user_hash(into))
+        users.erase(guest.user_key)
+    return moved
+
+
+def _all_interactions(user_key: int) -> list[dict[str, Any]]:
+    told: list[dict[str, Any]] = []
+    before: tuple[datetime, int] | None = None
+    while True:
+        rows = interactions.page(user_key, before=before, limit=_ROWS_A_PAGE, event=None)
+        told += [ingestion.told(*row) for row in rows]
+        if len(rows) < _ROWS_A_PAGE:
+            return told
+        before = (rows[-1][0].occurred_at, rows[-1][0].interaction_key)

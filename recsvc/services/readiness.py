@@ -14,11 +14,13 @@ from recsvc import queues
 from recsvc.errors import QueueUnavailableError
 from recsvc.extensions import db, migrate
 from recsvc.services.serving import serving
+from recsvc.storage.punctuality import answers_within
 from recsvc.storage.queries import items
 
 logger = structlog.get_logger(__name__)
 
 OK = "ok"
+_PATIENCE = 2.0  # seconds: a load balancer asks often, and must be told soon
 _NEEDED = ("database", "migrations")
 
 
@@ -43,7 +45,8 @@ def check() -> tuple[bool, dict[str, str]]:
             states[name] = "Not looked at, since the database is not ready."
             continue
         try:
-            states[name] = look()
+            with answers_within(_PATIENCE):
+                states[name] = look()
         except SQLAlchemyError as error:
             db.session.rollback()
             logger.warning("not_ready", check=name, error=str(error.__cause__ or error))

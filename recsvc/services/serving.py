@@ -6,81 +6,35 @@ active version or the catalogue has changed; nobody waits for it.
 
 from __future__ import annotations
 
+import math
 import threading
 import time
-from collections import defaultdict
-from dataclasses import dataclass, replace
-from typing import Any
+from collections.abc import Callable
+from dataclasses import replace
 
-import numpy as np
 import structlog
 from flask import Flask, current_app
-from numpy.typing import NDArray
 from sqlalchemy.exc import SQLAlchemyError
 from threadpoolctl import threadpool_limits
 
 from recsvc.config import current_config
 from recsvc.errors import DamagedVersionError, QueueUnavailableError
 from recsvc.extensions import db
-from recsvc.recommender.keys import locate
-from recsvc.recommender.model import Model, Newcomers
-from recsvc.services import training
-from recsvc.services.events import event_book
+from recsvc.recommender.model import Model
+from recsvc.services import catalogue_arrays, training
+from recsvc.services.attribution import start_recording
+from recsvc.services.experiments import is_treated
 from recsvc.services.registry import model_store
+from recsvc.services.serving_view import ServedVersion, ServingView, build_view
+from recsvc.services.trends import RecentLikes, recent_likes
 from recsvc.storage import artifacts
 from recsvc.storage.database import is_unavailable
-from recsvc.storage.queries import features, interactions, items
+from recsvc.storage.punctuality import allow_seconds, limit_statements
 
 logger = structlog.get_logger(__name__)
 
-_RECENT_INTERACTIONS = 10_000
-
-
-@dataclass(frozen=True)
-class ServedVersion:
-    """A model version as it is mapped."""
-
-    version: str
-    manifest: dict[str, Any]
-    model: Model
-
-
-@dataclass(frozen=True)
-class ServingView:
-    """Everything that a request needs beside the user. n rows: the model's items, then those it lacks.
-
-    Attributes:
-        served: The mapped version; None where there is none yet.
-        item_keys: int32, shape (n,).
-        recommendable: bool, shape (n,): neither deleted nor hidden, and available.
-        categories: Categories to the ascending item indexes in them.
-        newcomers: Items that nobody liked when the model was fitted; None where there is no model.
-        popularity: float32, shape (n,): counted among recent interactions; None where there is a model.
-    """
-
-    served: ServedVersion | None
-    item_keys: NDArray[np.int32]
-    recommendable: NDArray[np.bool_]
-    categories: dict[str, NDArray[np.intp]]
-    newcomers: Newcomers | None
-    popularity: NDArray[np.float32] | None
-
-    @property
-    def version(self) -> str | None:
-        """Name of the served version."""
-        return self.served.version if self.served else None
-
-    def indexes_of(self, item_keys: NDArray[Any]) -> NDArray[np.intp]:
-        """Item indexes of item keys, those left out that are in neither the model nor the catalogue.
-
-        Args:
-            item_keys: Shape (m,).
-        """
-        of_model = len(self.served.model.item_keys) if self.served else 0
-        indexes = locate(self.item_keys[:of_model], item_keys)
-        beside = locate(self.item_keys[of_model:], item_keys)
-        indexes = np.where(beside >= 0, beside + of_model, indexes)
-        return indexes[indexes >= 0]
+_PATIENCE = 60.0  # seconds for an answer of the database, after which the watcher looks again
+_TRENDS_COUNTED_EVERY = 60.0  # seconds
 
 
 class Serving:
@@ -93,7 +47,9 @@ class Serving:
     def __init__(self) -> None:
         self.problem: str | None = None
         self._view: ServingView | None = None
-        self._revision: int | None = None
+        self._arms: tuple[ServingView, ServingView] | None = None
+        self._recent: RecentLikes | None = None
+        self._counted_at = -math.inf
         self._refused: dict[str, artifacts.Stamp] = {}
         self._refreshing = threading.Lock()
 
@@ -101,20 +57,60 @@ class Serving:
         """The view to serve one request from."""
         return self._view or self.refresh()
 
+    def view_for(self, user_id: str) -> tuple[ServingView, str | None]:
+        """The view to serve a user from, and the experiment that the user takes part in, if there is one."""
+        view, arms, experiment = self.view(), self._arms, current_config().experiment
+        if experiment is None or arms is None:
+            return view, None
+        return arms[is_treated(experiment, user_id)], experiment.name
+
     def refresh(self) -> ServingView:
-        """Looks whether the active version or the catalogue has changed, and if so swaps the view."""
+        """Looks whether a served version or the catalogue has changed, and if so swaps the views."""
         with self._refreshing:
             present = self._view
             served = self._active_version(present.served if present else None)
-            revision = items.catalogue_revision()
-            if present is None or served is not present.served or revision != self._revision:
-                present = _build_view(served)
-            if served is None:
-                # What is popular is counted among the newest interactions until a model knows better.
-                present = replace(present, popularity=_recent_popularity(present))
-            self._view, self._revision = present, revision
+            if present is None:
+                catalogue, changed = catalogue_arrays.read(), None
+            else:
+                catalogue, changed = catalogue_arrays.refresh(present.catalogue)
+            recent = self._count_recent(has_model=served is not None)
+
+            def renewed(version: ServedVersion | None, before: ServingView | None) -> ServingView:
+                if before and before.served is version and before.catalogue is catalogue:
+                    return before if before.recent is recent else _recounted(before, recent)
+                return build_view(version, catalogue, recent, before, changed)
+
+            view = renewed(served, present)
+            arms = self._renew_arms(view, renewed)
+            self._view, self._arms = view, arms
             db.session.rollback()
-            return present
+            return view
+
+    def _count_recent(self, *, has_model: bool) -> RecentLikes:
+        # What is popular is counted among the newest interactions until a model knows better.
+        is_due = time.monotonic() - self._counted_at >= _TRENDS_COUNTED_EVERY
+        if self._recent is None or not has_model or is_due:
+            self._recent = recent_likes(has_model=has_model)
+            self._counted_at = time.monotonic() if has_model else -math.inf
+        return self._recent
+
+    def _renew_arms(
+        self, active: ServingView, renewed: Callable[[ServedVersion | None, ServingView | None], ServingView]
+    ) -> tuple[ServingView, ServingView] | None:
+        """The views of the experiment's two versions; None, so that all get the active one, if one lacks."""
+        experiment = current_config().experiment
+        if experiment is None:
+            return None
+        present = {view.version: view for view in (*(self._arms or ()), active)}
+        arms = []
+        for version in (experiment.control, experiment.treatment):
+            before = present.get(version)
+            served = before.served if before else self._open(version)
+            if served is None:
+                self.problem = f"{version} of EXPERIMENT cannot be served: all users get the active version."
+                return None
+            arms.append(active if before is active else renewed(served, before))
+        return arms[0], arms[1]
 
     def _active_version(self, present: ServedVersion | None) -> ServedVersion | None:
         store = model_store()
@@ -179,6 +175,7 @@ def watch(app: Flask, stopped: threading.Event) -> threading.Thread:
     def look() -> None:
         with app.app_context():
             interval = current_config().reload_interval
+        allow_seconds(_PATIENCE)
         has_started, outage = False, None
         while True:
             began = time.monotonic()
@@ -215,45 +212,14 @@ def start_serving(app: Flask) -> threading.Event:
     stopped = threading.Event()
     # A process answers many requests side by side: for each to use all cores would slow all of them down.
     threadpool_limits(limits=1, user_api="blas")
+    with app.app_context():
+        limit_statements(db.engine, current_config().database_statement_timeout)
     watch(app, stopped)
+    start_recording(app, stopped)
     return stopped
 
 
-def _build_view(served: ServedVersion | None) -> ServingView:
-    catalogue = np.array(items.recommendable_keys(), np.int32)
-    of_model = served.model.item_keys if served else np.empty(0, np.int32)
-    beside = np.setdiff1d(catalogue, of_model, assume_unique=True)
-    item_keys = np.concatenate([of_model, beside])
-    newcomers = None
-    if served is not None:
-        features_of = features.keys_of_owners("item", beside.tolist())
-        newcomers = served.model.introduce([features_of.get(key, []) for key in beside.tolist()])
-    view = ServingView(
-        served=served,
-        item_keys=item_keys,
-        recommendable=np.isin(item_keys, catalogue, assume_unique=True),
-        categories={},
-        newcomers=newcomers,
-        popularity=None,
-    )
-    return replace(view, categories=_categories(view))
-
-
-def _recent_popularity(view: ServingView) -> NDArray[np.float32]:
-    popularity = np.zeros(len(view.item_keys), np.float32)
-    scale = event_book().scale
-    liking = np.flatnonzero(scale.weights > 0).tolist()
-    counted = interactions.recent_item_counts(
-        _RECENT_INTERACTIONS, liking, rating_code=scale.rating_code, neutral=scale.neutral
-    )
-    counts = np.array(counted, np.int64).reshape(-1, 2)
-    indexes = locate(view.item_keys, counts[:, 0])
-    popularity[indexes[indexes >= 0]] = counts[indexes >= 0, 1]
-    return popularity
-
-
-def _categories(view: ServingView) -> dict[str, NDArray[np.intp]]:
-    keys: dict[str, list[int]] = defaultdict(list)
-    for category, item_key in features.categories_of_items():
-        keys[category].append(item_key)
-    return {category: np.sort(view.indexes_of(np.array(members))) for category, members in keys.items()}
+def _recounted(view: ServingView, recent: RecentLikes) -> ServingView:
+    counted = replace(view, recent=recent)
+    counted.warm()
+    return counted

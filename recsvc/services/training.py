@@ -116,6 +116,13 @@ def last_due(schedule: str, moment: datetime) -> datetime:
     return (naive + timedelta(seconds=seconds)).replace(tzinfo=UTC)
 
 
+def next_due(schedule: str, moment: datetime) -> datetime:
+    """The first moment after `moment` that a cron line, read in UTC, names."""
+    naive = moment.astimezone(UTC).replace(tzinfo=None, microsecond=0)
+    seconds = CronTab(schedule).next(now=naive, default_utc=True)
+    return (naive + timedelta(seconds=seconds)).replace(tzinfo=UTC)
+
+
 def get(run_id: str) -> TrainingRun:
     """A run by its id.
 
@@ -126,6 +133,11 @@ def get(run_id: str) -> TrainingRun:
     if run is None:
         raise NotFoundError("training run", run_id)
     return run
+
+
+def find(run_id: str) -> TrainingRun | None:
+    """A run by its id, if there is one."""
+    return training_runs.find(run_id)
 
 
 def page(*, before: tuple[datetime, str] | None, limit: int, status: str | None) -> Sequence[TrainingRun]:

@@ -64,6 +64,45 @@ def read_items(database_url: str) -> Columns:
     return read_columns(database_url, query, {"item_key": np.int32})
 
 
+def read_listed(database_url: str) -> Columns:
+    """Reads what serving needs to know of all items, deleted ones among them; in a process that serves.
+
+    Args:
+        database_url: SQLAlchemy URL.
+
+    Returns:
+        Arrays of shape (n,): `item_key` int32, ascending; `recommendable` int8; `published` int64
+        (microseconds since 1970, when it was created where it was not published).
+    """
+    query = (
+        "SELECT item_key, CASE WHEN deleted_at IS NULL AND NOT hidden AND available THEN 1 ELSE 0 END"
+        " AS recommendable, COALESCE(published_at, created_at) AS published FROM items ORDER BY item_key"
+    )
+    dtypes = {"item_key": np.int32, "recommendable": np.int8, "published": np.int64}
+    return read_columns(database_url, query, dtypes, is_serving=True)
+
+
+def read_categories(database_url: str) -> Columns:
+    """Reads which items are in which categories; in a process that serves.
+
+    Args:
+        database_url: SQLAlchemy URL.
+
+    Returns:
+        `feature_key` int32 and `item_key` int32, both of shape (n,), ordered by both.
+    """
+    # The plus keeps SQLite from looking each row up by an index.
+    query = (
+        "SELECT feature_key, item_key FROM item_features"
+        " WHERE +feature_key IN (SELECT feature_key FROM features WHERE name = 'category')"
+    )
+    dtypes = {"feature_key": np.int32, "item_key": np.int32}
+    links = read_columns(database_url, query, dtypes, is_serving=True)
+    # Sorted here: a database would look each up by an index to save itself the sorting.
+    order = np.lexsort((links["item_key"], links["feature_key"]))
+    return {name: column[order] for name, column in links.items()}
+
+
 def read_features(database_url: str, noun: str) -> Columns:
     """Reads which features items or users have.
 
@@ -86,6 +125,7 @@ def read_columns(
     *,
     expected: int = 0,
     progress: Progress | None = None,
+    is_serving: bool = False,
 ) -> Columns:
     """Reads a query's result into one array a column.
 
@@ -95,13 +135,17 @@ def read_columns(
         dtypes: Column names to dtypes, in the order of the SELECT.
         expected: How many rows to make room for; more are taken all the same.
         progress: Called after each chunk with the rows read and the rows expected.
+        is_serving: Whether other threads of this process use the database meanwhile. ADBC brings a second
+            SQLite into the process, which undoes the locks of the first one's connections when it closes the
+            file: https://sqlite.org/howtocorrupt.html, 2.2.
 
     Returns:
         Column names to arrays of shape (rows,).
     """
     columns = {name: np.empty(expected, dtype) for name, dtype in dtypes.items()}
     filled = 0
-    for chunk in _chunks(database_url, query):
+    is_shared = is_serving and make_url(database_url).get_backend_name() == "sqlite"
+    for chunk in (_cursor_chunks if is_shared else _chunks)(database_url, query):
         rows = len(chunk[0])
         for (name, column), values in zip(columns.items(), chunk, strict=True):
             if filled + rows > len(column):
@@ -133,7 +177,9 @@ def _adbc_connection(database_url: str) -> Any:
         return adbc_driver_sqlite.dbapi.connect(f"file:{quote(str(url.database))}?mode=ro")
     import adbc_driver_postgresql.dbapi
 
-    uri = url.set(drivername="postgresql").render_as_string(hide_password=False)
+    patience = {"connect_timeout": "10", "tcp_user_timeout": "60000"}
+    url = url.set(drivername="postgresql").update_query_dict(patience)
+    uri = url.render_as_string(hide_password=False)
     return adbc_driver_postgresql.dbapi.connect(uri)
 
 

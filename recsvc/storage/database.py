@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TypeVar
 
-from sqlalchemy import Connection, Engine, event
+from sqlalchemy import ColumnElement, Connection, Engine, event, func
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import DBAPIError, OperationalError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.orm import DeclarativeBase
 
 from recsvc.extensions import db
+from recsvc.storage.punctuality import use_punctual_connections
+
+Written = TypeVar("Written")
+
+_DEADLOCK_DETECTED = "40P01"
+_DEADLOCKS = 3  # in a row, after which the fourth is told
 
 
 def engine_options(database_url: str, timeout: float) -> dict[str, Any]:
@@ -27,26 +33,36 @@ def engine_options(database_url: str, timeout: float) -> dict[str, Any]:
         Keyword arguments of `sqlalchemy.create_engine`.
     """
     if database_url.startswith("sqlite"):
-        return {"connect_args": {"timeout": timeout, "check_same_thread": False}}
+        return {
+            "hide_parameters": True,
+            "connect_args": {"timeout": timeout, "check_same_thread": False},
+        }
     return {
+        # Parameters are people's ids, and an error that names them ends up in a log.
+        "hide_parameters": True,
         "pool_pre_ping": True,
         "pool_timeout": timeout,
         "connect_args": {
             "connect_timeout": max(1, round(timeout)),
+            # So long may the other side's kernel leave what was sent without a sign of life.
+            "tcp_user_timeout": round(timeout * 1000),
             "options": f"-c lock_timeout={round(timeout * 1000)} -c timezone=UTC",
         },
     }
 
 
 def prepare_engine(engine: Engine) -> None:
-    """Makes SQLite keep its promises: a write-ahead log, foreign keys, and transactions that really begin."""
+    """Makes SQLite keep its promises, as its driver does not, and PostgreSQL answer in time."""
     if engine.dialect.name != "sqlite":
+        use_punctual_connections(engine)
         return
 
     @event.listens_for(engine, "connect")
     def configure(connection: sqlite3.Connection, _record: object) -> None:
         # The driver would otherwise begin transactions by its own rules, too late to choose their kind.
         connection.isolation_level = None
+        # SQLite's own LIKE takes É and é for two letters.
+        connection.create_function("casefold", 1, _casefold, deterministic=True)
         for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON"):
             connection.execute(f"PRAGMA {pragma}")
 
@@ -59,6 +75,25 @@ def prepare_engine(engine: Engine) -> None:
             connection.exec_driver_sql(f"PRAGMA foreign_keys={checks}")
             connection.info["foreign_keys"] = checks
         connection.exec_driver_sql(f"BEGIN {options.get('sqlite_begin', 'DEFERRED')}")
+
+
+def _casefold(text: str | None) -> str | None:
+    return None if text is None else text.casefold()
+
+
+def contains(column: Any, text: str) -> ColumnElement[bool]:
+    """A condition: the column's text holds another text, whatever the case, in any script.
+
+    Args:
+        column: Of a table.
+        text: What to look for.
+    """
+    if db.engine.dialect.name == "sqlite":
+        found: ColumnElement[bool] = func.instr(func.casefold(column), text.casefold()) > 0
+        return found
+    pattern = "%" + text.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_") + "%"
+    alike: ColumnElement[bool] = column.ilike(pattern, escape="\\")
+    return alike
 
 
 @contextmanager
@@ -81,6 +116,24 @@ def write_transaction(*, keys_are_known: bool = False) -> Iterator[None]:
     except BaseException:
         db.session.rollback()
         raise
+
+
+def again_after_deadlock(write: Callable[[], Written]) -> Written:
+    """Does a write that is one transaction; once more where PostgreSQL chose it to end a deadlock.
+
+    Two batches that hold the same new `event_id`s in opposite orders wait for each other: one of them is
+    rolled back whole, and finds the other's rows when it comes again.
+
+    Args:
+        write: Does it, and gives what it wrote.
+    """
+    for _ in range(_DEADLOCKS):
+        try:
+            return write()
+        except OperationalError as error:
+            if getattr(error.orig, "sqlstate", None) != _DEADLOCK_DETECTED:
+                raise
+    return write()
 
 
 def is_unavailable(error: SQLAlchemyError) -> bool:

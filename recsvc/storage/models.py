@@ -50,6 +50,7 @@ class Item(Base):
     """Something the shop sells. Deleted ones stay as rows, so that their interactions still teach."""
 
     __tablename__ = "items"
+    __table_args__ = (Index("ix_items_revision", "revision"),)
 
     item_key: Mapped[int] = mapped_column(Integer, primary_key=True)
     item_id: Mapped[str] = mapped_column(String(255), unique=True)
@@ -62,10 +63,15 @@ class Item(Base):
     created_at: Mapped[datetime] = mapped_column(UtcDateTime, default=now)
     updated_at: Mapped[datetime] = mapped_column(UtcDateTime, default=now, onupdate=now)
     deleted_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    revision: Mapped[int] = mapped_column(BigKey, server_default="0")
 
 
 class CatalogueState(Base):
-    """One row: its revision grows with every change of the catalogue, and web processes watch it."""
+    """One row: its revision grows with every change of the catalogue, and web processes watch it.
+
+    An item has the revision of its last change. Whoever writes to items raises this one first, and so holds
+    it to the end of the transaction: all of a revision is there once it can be seen.
+    """
 
     __tablename__ = "catalogue_state"
 
@@ -118,6 +124,13 @@ class Interaction(Base):
     __tablename__ = "interactions"
     __table_args__ = (
         Index("ix_interactions_user_newest", "user_key", "occurred_at", "interaction_key"),
+        # Few interactions name a recommendation; the others cost this index nothing.
+        Index(
+            "ix_interactions_recommendation_id",
+            "recommendation_id",
+            postgresql_where=text("recommendation_id IS NOT NULL"),
+            sqlite_where=text("recommendation_id IS NOT NULL"),
+        ),
         # What was received after a version's watermark has a greater key, whatever was deleted since.
         {"sqlite_autoincrement": True},
     )
@@ -211,6 +224,47 @@ class ApiKey(Base):
     created_at: Mapped[datetime] = mapped_column(UtcDateTime, default=now)
     last_used_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     revoked_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+
+
+class TokenKey(Base):
+    """What user tokens made here are signed with. A retired key keeps no secret."""
+
+    __tablename__ = "token_keys"
+
+    key_id: Mapped[str] = mapped_column(String(16), primary_key=True)
+    secret: Mapped[str] = mapped_column(String(64))
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime, default=now)
+    retired_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+
+
+class ShownRecommendation(Base):
+    """A list that was shown, so that interactions which name it are attributed. Sampled; kept for some days.
+
+    `user_hash` stands for the user, known or not: it is counted by, and erased by.
+    """
+
+    __tablename__ = "shown_recommendations"
+    __table_args__ = (
+        Index("ix_shown_recommendations_shown_at", "shown_at"),
+        Index("ix_shown_recommendations_user_hash", "user_hash"),
+    )
+
+    recommendation_id: Mapped[str] = mapped_column(String(32), primary_key=True)
+    user_hash: Mapped[int | None] = mapped_column(BigKey)
+    model_version: Mapped[str | None] = mapped_column(String(64))
+    strategy: Mapped[str] = mapped_column(String(16))
+    experiment: Mapped[str | None] = mapped_column(String(160))
+    item_keys: Mapped[list[int]] = mapped_column(Json)
+    shown_at: Mapped[datetime] = mapped_column(UtcDateTime)
+
+
+class ErasedUser(Base):
+    """A user erased within the last day: web processes may still hold what they were shown, unwritten."""
+
+    __tablename__ = "erased_users"
+
+    user_hash: Mapped[int] = mapped_column(BigKey, primary_key=True, autoincrement=False)
+    erased_at: Mapped[datetime] = mapped_column(UtcDateTime)
 
 
 class TuningTrial(Base):

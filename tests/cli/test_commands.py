@@ -48,6 +48,13 @@ def test_config_can_be_read_by_a_program(recsvc):
     assert settings["TRAIN_SCHEDULE"]["takes"].startswith("a cron line")
 
 
+def test_user_tokens_are_ended_by_a_command(recsvc):
+    code, out, _ = recsvc("keys", "rotate-tokens")
+
+    assert code == 0
+    assert "within 5 seconds" in out
+
+
 def test_keys_are_made_listed_and_revoked(recsvc):
     code, key, _ = recsvc("keys", "create", "--role", "read", "--name", "dashboard")
     key_id = key.split("_")[1]

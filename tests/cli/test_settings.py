@@ -18,6 +18,14 @@ WRONG = {
         "postgresql://u:hunter2@h:x/d",
     ],
     "DATABASE_TIMEOUT": ["0", "61", "nan", "soon"],
+    "DATABASE_STATEMENT_TIMEOUT": ["0", "601", "nan"],
+    "JWT_JWKS_URL": ["shop.example/jwks", "file:///etc/passwd", "https://"],
+    "JWT_SECRET": ["hunter2", "hunter2hunter2hunter2hunter2"],
+    "RATE_LIMITS": ["5/minute", "user", "user=often", "boss=5/minute", "user=5/minute,"],
+    "INTERACTION_RETENTION_DAYS": ["-1", "36501", "1.5", "never"],
+    "ATTRIBUTION_SAMPLE": ["-0.1", "1.1", "nan", "all"],
+    "ATTRIBUTION_DAYS": ["0", "366", "x"],
+    "EXPERIMENT": ["a", "a,a", "a,b,2", "a,b,c", "a,b,0.1,c", "a,b c", ",b"],
     "REDIS_URL": ["localhost:6379", "http://:hunter2@h", "redis://:hunter2@h:x/0"],
     "RECSVC_ADMIN_KEY": ["hunter2", "hunter2hunter2hunter2é"],
     "AUTO_TRAIN_ON_STARTUP": ["perhaps", "2"],
@@ -47,8 +55,13 @@ WRONG = {
     "LOG_LEVEL": ["loud", "debug"],
     "LOG_FORMAT": ["xml"],
 }
-ANYTHING_GOES = {"INSTANCE_DIR", "SEEN_EVENTS"}  # checked against the file system and against EVENT_WEIGHTS
-SECRET = {"DATABASE_URL", "REDIS_URL", "RECSVC_ADMIN_KEY"}
+ANYTHING_GOES = {
+    "INSTANCE_DIR",
+    "SEEN_EVENTS",
+    "JWT_ISSUER",
+    "JWT_AUDIENCE",
+}
+SECRET = {"DATABASE_URL", "REDIS_URL", "RECSVC_ADMIN_KEY", "JWT_SECRET"}
 
 
 def read(**environment: str) -> Config:

@@ -244,3 +244,56 @@ def test_where_unknown_items_are_refused_a_deleted_one_is_too(make_app, database
 
         with pytest.raises(UnknownItemError):
             ingestion.record(NewInteraction("u", "b1", "view"))
+
+
+def test_batches_with_the_same_new_ids_in_opposite_orders_end_well(app):
+    failures: list[BaseException] = []
+    accepted: list[int] = []
+
+    def write(ids: list[str]) -> None:
+        try:
+            with app.app_context():
+                accepted.append(record_batch(enumerate(view(event_id=one) for one in ids)).accepted)
+        except BaseException as error:
+            failures.append(error)
+
+    with app.app_context():
+        record(view())
+    for turn in range(4):
+        ids = [f"e-{turn}-{number}" for number in range(400)]
+        threads = [threading.Thread(target=write, args=(order,)) for order in (ids, ids[::-1])]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+
+    assert failures == []
+    assert sum(accepted) == 1_600
+
+
+def test_a_deadlock_is_gone_through_again_and_nothing_else_is(context):
+    import psycopg
+    from sqlalchemy.exc import OperationalError
+
+    from recsvc.storage.database import again_after_deadlock
+
+    tries: list[int] = []
+
+    def fails(times: int, cause: type[Exception]):
+        def write() -> str:
+            tries.append(1)
+            if len(tries) <= times:
+                raise OperationalError("…", {}, cause())
+            return "written"
+
+        return write
+
+    assert again_after_deadlock(fails(3, psycopg.errors.DeadlockDetected)) == "written"
+    assert len(tries) == 4
+    tries.clear()
+    with pytest.raises(OperationalError):
+        again_after_deadlock(fails(4, psycopg.errors.DeadlockDetected))
+    tries.clear()
+    with pytest.raises(OperationalError):
+        again_after_deadlock(fails(1, psycopg.errors.LockNotAvailable))
+    assert len(tries) == 1

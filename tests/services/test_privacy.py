@@ -1,20 +1,22 @@
-"""Erasing a person."""
+"""Erasing, exporting and merging people, and forgetting what is old."""
 
 from __future__ import annotations
 
 import threading
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from sqlalchemy import func, select
 
-from recsvc.errors import NotFoundError
+from recsvc.errors import InvalidInputError, NotFoundError
 from recsvc.extensions import db
-from recsvc.services import ingestion
+from recsvc.services import ingestion, privacy
 from recsvc.services.catalogue import get_item, get_user, patch_user, put_user
 from recsvc.services.ingestion import NewInteraction
-from recsvc.services.privacy import erase_user
+from recsvc.services.privacy import erase_user, export_user, merge_user
 from recsvc.services.recommending import Filters, for_user
-from recsvc.storage.models import Interaction, UserFeature
+from recsvc.services.serving import serving
+from recsvc.storage.models import Interaction, ShownRecommendation, UserFeature
 
 
 def rows(table: type) -> int:
@@ -120,3 +122,166 @@ def test_a_patch_does_not_bring_an_erased_user_back(context):
         patch_user("ana", {})
     with pytest.raises(NotFoundError):
         get_user("ana")
+
+
+def test_everything_held_of_a_user_is_exported(trained, do):
+    put_user("ana", {"language": ["pt"]})
+    answer = for_user("ana", Filters(k=2))
+    last = do("ana", "crime-1", "crime-2", event="rating", value=4.0)
+    do("ana", answer.items[0].item_id, recommendation_id=answer.recommendation_id, event_id="order-1")
+    do("bob", "crime-3")
+
+    export = export_user("ana")
+
+    assert (export.user_id, export.features) == ("ana", {"language": ["pt"]})
+    assert [one["event"] for one in export.interactions] == ["view", "rating", "rating"]
+    assert export.interactions[0]["recommendation_id"] == answer.recommendation_id
+    assert export.interactions[1].items() >= {"id": last, "item_id": "crime-2", "value": 4.0}.items()
+    (shown,) = export.shown_recommendations
+    assert shown["item_ids"] == [item.item_id for item in answer.items]
+    assert shown["recommendation_id"] == answer.recommendation_id
+
+
+def test_a_long_history_is_exported_whole(context, monkeypatch):
+    monkeypatch.setattr(privacy, "_ROWS_A_PAGE", 10)
+    ingestion.record_batch(enumerate(NewInteraction("ana", f"b{n}", "view") for n in range(35)))
+
+    exported = export_user("ana").interactions
+
+    assert len({one["id"] for one in exported}) == len(exported) == 35
+
+
+def test_nothing_is_exported_of_a_stranger(context):
+    with pytest.raises(NotFoundError):
+        export_user("nobody")
+
+
+def test_what_a_user_was_shown_is_erased_too_known_or_not(trained, do):
+    do("ana", "crime-1")
+    for user_id in ("ana", "ana", "never-seen"):
+        for_user(user_id, Filters(k=2))
+
+    assert erase_user("ana").shown_recommendations == 2
+    assert erase_user("never-seen").shown_recommendations == 1
+    assert rows(ShownRecommendation) == 0
+    with pytest.raises(NotFoundError):
+        erase_user("never-seen")
+
+
+def test_the_receipt_says_what_versions_hold_and_when_one_without_the_user_is_made(trained):
+    receipt = erase_user("crime-reader-0")
+
+    assert receipt.model_versions
+    assert "lightfm.pickle" in receipt.still_held
+    assert receipt.erased_at < receipt.next_training_at <= receipt.erased_at + timedelta(days=1)
+    assert (receipt.next_training_at.hour, receipt.next_training_at.minute) == (0, 0)
+
+
+def test_what_is_served_of_a_version_has_no_row_a_user(trained, context):
+    view = serving().view()
+    with_users = {
+        name: array.shape for name, array in view.served.model.arrays().items() if 24 in array.shape
+    }
+    assert with_users == {}  # there are 24 readers, 16 items, and no other 24
+
+
+def test_a_guest_is_merged_into_an_account(trained, do):
+    do("guest", "crime-1", "crime-2")
+    put_user("guest", {"city": ["Recife"]})
+    do("ana", "crime-4")
+    put_user("ana", {"language": ["pt"]})
+    for_user("guest", Filters(k=2))
+
+    assert merge_user("guest", "ana") == 2
+
+    export = export_user("ana")
+    assert {one["item_id"] for one in export.interactions} == {"crime-1", "crime-2", "crime-4"}
+    assert export.features == {"language": ["pt"], "city": ["Recife"]}
+    assert len(export.shown_recommendations) == 1
+    assert not {"crime-1", "crime-2", "crime-4"} & {i.item_id for i in for_user("ana", Filters(k=16)).items}
+    with pytest.raises(NotFoundError):
+        get_user("guest")
+    with pytest.raises(NotFoundError):
+        merge_user("guest", "ana")
+
+
+def test_a_guest_is_merged_into_an_account_never_heard_of(context, do):
+    do("guest", "b1")
+
+    assert merge_user("guest", "new") == 1
+    assert len(export_user("new").interactions) == 1
+
+
+def test_nobody_is_merged_into_themselves(context, do):
+    do("guest", "b1")
+
+    with pytest.raises(InvalidInputError):
+        merge_user("guest", "guest")
+    assert len(export_user("guest").interactions) == 1
+
+
+def test_merges_in_a_circle_and_writes_meanwhile_lose_nothing(app):
+    failures: list[BaseException] = []
+
+    def guard(act) -> None:
+        try:
+            with app.app_context():
+                act()
+        except NotFoundError:
+            pass
+        except BaseException as error:
+            failures.append(error)
+
+    def merge(guest: str, into: str) -> None:
+        for _ in range(10):
+            guard(lambda: merge_user(guest, into))
+
+    def write(user_id: str) -> None:
+        for number in range(20):
+            guard(lambda: ingestion.record(NewInteraction(user_id, f"b{number % 3}", "view")))  # noqa: B023
+
+    threads = [
+        threading.Thread(target=merge, args=("ana", "bob")),
+        threading.Thread(target=merge, args=("bob", "ana")),
+        threading.Thread(target=write, args=("ana",)),
+        threading.Thread(target=write, args=("bob",)),
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert failures == []
+    with app.app_context():
+        assert rows(Interaction) == 40
+
+
+def test_interactions_are_deleted_when_their_time_is_over(make_app, database_url, monkeypatch):
+    monkeypatch.setattr(privacy, "_KEYS_A_TRANSACTION", 7)
+    with make_app(database_url, interaction_retention_days=30).app_context():
+        for age in range(60):
+            occurred = datetime.now(UTC) - timedelta(days=age + 0.5)
+            ingestion.record(NewInteraction("u", f"b{age}", "view", occurred_at=occurred))
+
+        assert privacy.delete_old_interactions() == 30
+        assert rows(Interaction) == 30
+        assert privacy.delete_old_interactions() == 0
+
+
+def test_by_default_interactions_are_kept(context, do):
+    do("u", "b", occurred_at=datetime.now(UTC) - timedelta(days=10_000))
+
+    assert privacy.delete_old_interactions() == 0
+    assert rows(Interaction) == 1
+
+
+def test_the_receipt_names_a_training_that_may_have_read_the_user(context, do):
+    from recsvc.services import training
+
+    do("ana", "b1")
+    run, _ = training.request("manual", requested_by="test")
+
+    receipt = erase_user("ana")
+
+    assert (receipt.model_versions, receipt.training_run) == ([], run.run_id)
+    assert receipt.still_held

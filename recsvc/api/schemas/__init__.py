@@ -2,12 +2,15 @@
 
 from recsvc.api.schemas.catalogue import (
     ErasureReceiptSchema,
+    ExportSchema,
     ItemBatch,
     ItemContentSchema,
     ItemOfBatch,
     ItemPage,
     ItemQuery,
     ItemShown,
+    MergeOutcome,
+    MergeRequest,
     UserBatch,
     UserContentSchema,
     UserOfBatch,
@@ -27,12 +30,16 @@ from recsvc.api.schemas.interactions import (
 from recsvc.api.schemas.parts import BatchOutcomeSchema, PageQuery, Rejected
 from recsvc.api.schemas.recommendations import (
     ListQuery,
+    NewsletterRequest,
+    NewsletterSchema,
     RecommendationQuery,
     RecommendationsSchema,
     RecommendedItemSchema,
     SessionRequest,
 )
 from recsvc.api.schemas.service import Health, Readiness
+from recsvc.api.schemas.status import StatusSchema
+from recsvc.api.schemas.tokens import TokenRequest, TokenSchema
 from recsvc.api.schemas.training import (
     ModelVersionList,
     ModelVersionSchema,
@@ -46,6 +53,7 @@ from recsvc.api.schemas.training import (
 __all__ = [
     "BatchOutcomeSchema",
     "ErasureReceiptSchema",
+    "ExportSchema",
     "Health",
     "InteractionBatch",
     "InteractionBatchOutcome",
@@ -61,8 +69,12 @@ __all__ = [
     "ItemQuery",
     "ItemShown",
     "ListQuery",
+    "MergeOutcome",
+    "MergeRequest",
     "ModelVersionList",
     "ModelVersionSchema",
+    "NewsletterRequest",
+    "NewsletterSchema",
     "PageQuery",
     "Readiness",
     "RecommendationQuery",
@@ -70,6 +82,9 @@ __all__ = [
     "RecommendedItemSchema",
     "Rejected",
     "SessionRequest",
+    "StatusSchema",
+    "TokenRequest",
+    "TokenSchema",
     "TrainRequest",
     "TrainingRequested",
     "TrainingRunPage",

@@ -5,6 +5,8 @@ from __future__ import annotations
 from marshmallow import Schema, fields, validate
 
 from recsvc.api.fields import (
+    EXAMPLE_LIST,
+    EXAMPLE_VERSION,
     MAX_BATCH,
     Cursor,
     RowKey,
@@ -14,8 +16,10 @@ from recsvc.api.fields import (
     text,
     time,
 )
-from recsvc.api.schemas.parts import PageQuery
+from recsvc.api.schemas.interactions import InteractionShown
+from recsvc.api.schemas.parts import PageQuery, next_cursor
 from recsvc.services.limits import MAX_LABEL, MAX_LABELS, MAX_TITLE
+from recsvc.services.privacy import STILL_HELD
 
 
 class ItemContentSchema(Schema):
@@ -51,8 +55,8 @@ class ItemQuery(PageQuery):
     """Which items."""
 
     q = text(MAX_LABEL, load_default=None, example="casmurro")
-    category = text(MAX_LABEL, load_default=None)
-    hidden = fields.Boolean(load_default=None)
+    category = text(MAX_LABEL, load_default=None, example="Classics")
+    hidden = fields.Boolean(load_default=None, metadata={"example": False})
     cursor = Cursor(RowKey, load_default=None)
 
 
@@ -60,7 +64,7 @@ class ItemPage(Schema):
     """Items in the order in which they were made."""
 
     items = fields.List(fields.Nested(ItemShown), required=True)
-    next_cursor = fields.String(required=True, allow_none=True)
+    next_cursor = next_cursor()
 
 
 class ItemOfBatch(ItemContentSchema):
@@ -106,7 +110,7 @@ class UserPage(Schema):
     """Users in the order in which they were made."""
 
     users = fields.List(fields.Nested(UserShown), required=True)
-    next_cursor = fields.String(required=True, allow_none=True)
+    next_cursor = next_cursor()
 
 
 class UserOfBatch(UserContentSchema):
@@ -132,9 +136,56 @@ class UserBatch(Schema):
 class ErasureReceiptSchema(Schema):
     """What was erased of a user."""
 
-    user_id = fields.String(required=True)
-    interactions = fields.Integer(required=True)
-    features = fields.Integer(required=True)
+    user_id = fields.String(required=True, metadata={"example": "reader-7"})
+    interactions = fields.Integer(required=True, metadata={"example": 12})
+    features = fields.Integer(required=True, metadata={"example": 1})
+    shown_recommendations = fields.Integer(required=True, metadata={"example": 3})
     model_versions = fields.List(
-        fields.String(), required=True, metadata={"description": "Versions whose training read this user."}
+        fields.String(),
+        required=True,
+        metadata={"description": "Versions whose training read this user.", "example": [EXAMPLE_VERSION]},
     )
+    still_held = fields.String(
+        required=True,
+        allow_none=True,
+        metadata={"description": "What these versions hold, in words.", "example": STILL_HELD},
+    )
+    training_run = fields.String(
+        required=True,
+        allow_none=True,
+        metadata={"description": "A run under way, which may have read this user.", "example": None},
+    )
+    next_training_at = time(required=True, allow_none=True)
+    erased_at = time(required=True)
+
+
+class MergeRequest(Schema):
+    """Into which account."""
+
+    into = shop_id(required=True, example="reader-7")
+
+
+class MergeOutcome(Schema):
+    """What was moved."""
+
+    user_id = fields.String(required=True, metadata={"example": "reader-7"})
+    merged = fields.String(required=True, metadata={"example": "guest-1f0c"})
+    interactions = fields.Integer(required=True, metadata={"example": 4})
+
+
+class ShownRecommendationSchema(Schema):
+    """A list that a user was shown."""
+
+    recommendation_id = fields.String(required=True, metadata={"example": EXAMPLE_LIST})
+    shown_at = time(required=True)
+    model_version = fields.String(required=True, allow_none=True, metadata={"example": EXAMPLE_VERSION})
+    strategy = fields.String(required=True, metadata={"example": "personal"})
+    item_ids = fields.List(fields.String(), required=True, metadata={"example": ["book-43"]})
+
+
+class ExportSchema(UserShown):
+    """Everything held of a person."""
+
+    interactions = fields.List(fields.Nested(InteractionShown), required=True)
+    shown_recommendations = fields.List(fields.Nested(ShownRecommendationSchema), required=True)
+    exported_at = time(required=True)

@@ -7,6 +7,8 @@ from typing import Any
 from marshmallow import Schema, fields, post_dump, validate
 
 from recsvc.api.fields import (
+    EXAMPLE_LIST,
+    EXAMPLE_VERSION,
     MAX_BATCH,
     MAX_K,
     WholeNumber,
@@ -14,25 +16,62 @@ from recsvc.api.fields import (
     text,
 )
 
+STRATEGIES = ("personal", "folded_in", "features", "popular", "similar", "trending", "latest")
+MAX_USERS = 500
+
+
+def _exclude() -> fields.List[str]:
+    return fields.List(
+        shop_id(),
+        load_default=list,
+        validate=validate.Length(max=MAX_BATCH),
+        metadata={"description": "Items to leave out.", "example": ["book-44"]},
+    )
+
+
+def _diversity() -> fields.Float:
+    return fields.Float(
+        load_default=0.0,
+        validate=validate.Range(0, 1),
+        metadata={
+            "description": "How much items are to be unlike each other: 0 is by score alone.",
+            "example": 0.3,
+        },
+    )
+
+
+def _explain() -> fields.Boolean:
+    return fields.Boolean(
+        load_default=False,
+        metadata={"description": "Whether each item comes with its reasons.", "example": False},
+    )
+
 
 class ListQuery(Schema):
     """How long a list, of what."""
 
     k = WholeNumber(load_default=10, validate=validate.Range(1, MAX_K), metadata={"example": 10})
-    category = text(255, load_default=None)
+    category = text(255, load_default=None, example="Classics")
 
 
 class RecommendationQuery(ListQuery):
     """For whom, and what the list may hold."""
 
-    user_id = shop_id(required=True, example="reader-7")
-    exclude = fields.List(  # type: ignore[assignment]
-        shop_id(), load_default=list, validate=validate.Length(max=MAX_BATCH)
+    user_id = shop_id(
+        example="reader-7",
+        load_default=None,
+        description="Required with an API key; a user token may leave it out.",
     )
-    include_seen = fields.Boolean(load_default=False)
-    explain = fields.Boolean(
-        load_default=False, metadata={"description": "Whether each item comes with its reasons."}
+    exclude = _exclude()  # type: ignore[assignment]
+    include_seen = fields.Boolean(
+        load_default=False,
+        metadata={
+            "description": "What the user has seen may come back, but nothing bought or disliked.",
+            "example": False,
+        },
     )
+    diversity = _diversity()
+    explain = _explain()
 
 
 class SessionRequest(ListQuery):
@@ -41,12 +80,23 @@ class SessionRequest(ListQuery):
     item_ids = fields.List(
         shop_id(), required=True, validate=validate.Length(1, 100), metadata={"example": ["book-42"]}
     )
-    exclude = fields.List(  # type: ignore[assignment]
-        shop_id(), load_default=list, validate=validate.Length(max=MAX_BATCH)
+    exclude = _exclude()  # type: ignore[assignment]
+    diversity = _diversity()
+    explain = _explain()
+
+
+class NewsletterRequest(ListQuery):
+    """For whom."""
+
+    user_ids = fields.List(
+        shop_id(),
+        required=True,
+        validate=validate.Length(1, MAX_USERS),
+        metadata={"example": ["reader-7", "reader-8"]},
     )
-    explain = fields.Boolean(
-        load_default=False, metadata={"description": "Whether each item comes with its reasons."}
-    )
+    exclude = _exclude()  # type: ignore[assignment]
+    include_seen = fields.Boolean(load_default=False, metadata={"example": False})
+    diversity = _diversity()
 
 
 class ReasonSchema(Schema):
@@ -97,9 +147,18 @@ class RecommendationsSchema(Schema):
     """A list, and how it came about."""
 
     user_id = fields.String(required=True, allow_none=True, metadata={"example": "reader-7"})
-    model_version = fields.String(
-        required=True, allow_none=True, metadata={"example": "20261123T000007Z-1f0c9a77"}
+    model_version = fields.String(required=True, allow_none=True, metadata={"example": EXAMPLE_VERSION})
+    strategy = fields.String(
+        required=True, validate=validate.OneOf(STRATEGIES), metadata={"example": "personal"}
     )
-    strategy = fields.String(required=True, metadata={"example": "personal"})
-    recommendation_id = fields.String(required=True)
+    recommendation_id = fields.String(
+        required=True,
+        metadata={"description": "Send it with what comes of this list.", "example": EXAMPLE_LIST},
+    )
     items = fields.List(fields.Nested(RecommendedItemSchema), required=True)
+
+
+class NewsletterSchema(Schema):
+    """A list for each user, in the order in which they were named."""
+
+    recommendations = fields.List(fields.Nested(RecommendationsSchema), required=True)

@@ -14,7 +14,7 @@ class Health(Schema):
 class Readiness(Schema):
     """Whether requests can be served, and what is wrong with each thing needed."""
 
-    ready = fields.Boolean(required=True)
+    ready = fields.Boolean(required=True, metadata={"example": True})
     checks = fields.Dict(
         keys=fields.String(),
         values=fields.String(),

@@ -126,12 +126,7 @@ def labels_of(feature_keys: Collection[int]) -> dict[int, Label]:
     return labels
 
 
-def categories_of_items() -> Iterable[tuple[str, int]]:
-    """Every category with the key of each item that is in it."""
-    rows = db.session.execute(
-        select(Feature.value, ItemFeature.item_key)
-        .join(ItemFeature, ItemFeature.feature_key == Feature.feature_key)
-        .where(Feature.name == CATEGORY)
-        .order_by(Feature.value, ItemFeature.item_key)
-    )
-    return ((category, item_key) for category, item_key in rows)
+def categories() -> dict[int, str]:
+    """Feature keys to the categories that they stand for."""
+    rows = db.session.execute(select(Feature.feature_key, Feature.value).where(Feature.name == CATEGORY))
+    return {feature_key: category for feature_key, category in rows}  # noqa: C416

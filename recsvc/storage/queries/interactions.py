@@ -6,7 +6,7 @@ from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from sqlalchemy import and_, delete, func, or_, select
+from sqlalchemy import and_, delete, func, or_, select, update
 
 from recsvc.extensions import db
 from recsvc.storage.database import chunks, insert_ignoring_conflicts
@@ -74,6 +74,38 @@ def history(user_id: str) -> tuple[int | None, list[HistoryRow]]:
     return rows[0][0], [HistoryRow(*row[1:]) for row in rows if row[1] is not None]
 
 
+def histories(user_ids: Collection[str]) -> dict[str, tuple[int, list[HistoryRow]]]:
+    """Everything that users did, newest first, in one query.
+
+    Args:
+        user_ids: The shop's own ids.
+
+    Returns:
+        Ids of known users to key and interactions.
+    """
+    found: dict[str, tuple[int, list[HistoryRow]]] = {}
+    for chunk in chunks(user_ids):
+        rows = db.session.execute(
+            select(
+                User.user_id,
+                User.user_key,
+                Interaction.interaction_key,
+                Interaction.item_key,
+                Interaction.event_code,
+                func.coalesce(Interaction.value, 0.0),
+                Interaction.occurred_at,
+            )
+            .outerjoin(Interaction, Interaction.user_key == User.user_key)
+            .where(User.user_id.in_(chunk))
+            .order_by(User.user_key, Interaction.occurred_at.desc(), Interaction.interaction_key.desc())
+        )
+        for user_id, user_key, *row in rows:
+            of_user = found.setdefault(user_id, (user_key, []))[1]
+            if row[0] is not None:
+                of_user.append(HistoryRow._make(row))
+    return found
+
+
 def page(
     user_key: int, *, before: tuple[datetime, int] | None, limit: int, event: str | None
 ) -> Sequence[tuple[Interaction, str, str]]:
@@ -108,18 +140,62 @@ def page(
     return [(row, item_id, name) for row, item_id, name in db.session.execute(ordered.limit(limit))]
 
 
-def delete_one(interaction_key: int) -> bool:
-    """Deletes an interaction; False where there is none of that key."""
-    found = db.session.execute(
+def delete_one(interaction_key: int, user_id: str | None = None) -> bool:
+    """Deletes an interaction; False where there is none of that key.
+
+    Args:
+        interaction_key: Which.
+        user_id: Only if it is this user's.
+    """
+    statement = delete(Interaction).where(Interaction.interaction_key == interaction_key)
+    if user_id is not None:
+        owner = select(User.user_key).where(User.user_id == user_id).scalar_subquery()
+        statement = statement.where(Interaction.user_key == owner)
+    return db.session.execute(statement.returning(Interaction.interaction_key)).first() is not None
+
+
+def delete_before(moment: datetime, keys: tuple[int, int]) -> int:
+    """Deletes what occurred before a moment; returns how many interactions that were.
+
+    Args:
+        moment: In time.
+        keys: Lowest and highest interaction key to look at, so that nobody waits for long.
+    """
+    low, high = keys
+    deleted = db.session.execute(
         delete(Interaction)
-        .where(Interaction.interaction_key == interaction_key)
-        .returning(Interaction.interaction_key)
+        .where(Interaction.interaction_key.between(low, high), Interaction.occurred_at < moment)
+        .execution_options(synchronize_session=False)
     )
-    return found.first() is not None
+    return int(deleted.rowcount)  # type: ignore[attr-defined]
+
+
+def key_range() -> tuple[int, int]:
+    """Lowest and highest interaction key; 0 and -1 where there is none."""
+    low, high = db.session.execute(
+        select(func.min(Interaction.interaction_key), func.max(Interaction.interaction_key))
+    ).one()
+    return (0, -1) if low is None else (low, high)
+
+
+def move(from_user_key: int, to_user_key: int) -> int:
+    """Makes one user's interactions another's; returns how many."""
+    moved = db.session.execute(
+        update(Interaction)
+        .where(Interaction.user_key == from_user_key)
+        .values(user_key=to_user_key)
+        .execution_options(synchronize_session=False)
+    )
+    return int(moved.rowcount)  # type: ignore[attr-defined]
 
 
 def recent_item_counts(
-    limit: int, event_codes: Collection[int], *, rating_code: int, neutral: float
+    limit: int,
+    event_codes: Collection[int],
+    *,
+    rating_code: int,
+    neutral: float,
+    since: datetime | None = None,
 ) -> list[tuple[int, int]]:
     """Item keys, and how many users like each by the interactions received last.
 
@@ -128,6 +204,7 @@ def recent_item_counts(
         event_codes: Events that speak for an item.
         rating_code: The event whose value decides.
         neutral: Ratings above it speak for an item.
+        since: Only what occurred after it.
     """
     recent = select(Interaction).order_by(Interaction.interaction_key.desc()).limit(limit).subquery()
     rows = db.session.execute(
@@ -135,6 +212,7 @@ def recent_item_counts(
         .where(
             recent.c.event_code.in_(event_codes),
             or_(recent.c.event_code != rating_code, recent.c.value > neutral),
+            *([] if since is None else [recent.c.occurred_at > since]),
         )
         .group_by(recent.c.item_key)
         .order_by(recent.c.item_key)

@@ -2,14 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
-from typing import Any
+from collections.abc import Collection, Iterator, Sequence
+from datetime import datetime
+from typing import Any, NamedTuple
 
-from sqlalchemy import or_, select, update
+from sqlalchemy import ColumnElement, and_, func, or_, select, update
 
 from recsvc.extensions import db
+from recsvc.storage.database import chunks, contains
 from recsvc.storage.models import CatalogueState, Feature, Item, ItemFeature, now
 from recsvc.storage.queries.features import CATEGORY
+
+_ROWS_A_FETCH = 20_000
+
+
+class ListedRow(NamedTuple):
+    """An item, as serving needs it."""
+
+    item_key: int
+    is_recommendable: bool
+    group: str | None
+    published_at: datetime
 
 
 def find(item_id: str) -> Item | None:
@@ -24,11 +37,10 @@ def replace_contents(rows: Sequence[dict[str, Any]]) -> None:
     Args:
         rows: Values of the columns, `item_key` among them, a dictionary a row, all with the same names.
     """
-    moment = now()
+    written = {"updated_at": now(), "deleted_at": None, "revision": next_revision()}
     # Always in one order, so that two transactions that write the same items cannot wait for each other.
     ordered = sorted(rows, key=lambda row: row["item_key"])
-    db.session.execute(update(Item), [{**row, "updated_at": moment, "deleted_at": None} for row in ordered])
-    mark_catalogue_changed()
+    db.session.execute(update(Item), [{**row, **written} for row in ordered])
 
 
 def change(item_key: int, values: dict[str, Any]) -> None:
@@ -36,18 +48,20 @@ def change(item_key: int, values: dict[str, Any]) -> None:
     db.session.execute(
         update(Item)
         .where(Item.item_key == item_key)
-        .values(**values, updated_at=now())
+        .values(**values, updated_at=now(), revision=next_revision())
         .execution_options(synchronize_session=False)
     )
-    mark_catalogue_changed()
 
 
 def titles(item_keys: Collection[int]) -> dict[int, tuple[str, str | None]]:
     """Item keys to id and title."""
-    rows = db.session.execute(
-        select(Item.item_key, Item.item_id, Item.title).where(Item.item_key.in_(item_keys))
-    )
-    return {item_key: (item_id, title) for item_key, item_id, title in rows}
+    found: dict[int, tuple[str, str | None]] = {}
+    for chunk in chunks(item_keys):
+        rows = db.session.execute(
+            select(Item.item_key, Item.item_id, Item.title).where(Item.item_key.in_(chunk))
+        )
+        found.update((item_key, (item_id, title)) for item_key, item_id, title in rows)
+    return found
 
 
 def page(
@@ -64,10 +78,7 @@ def page(
     """
     statement = select(Item).where(Item.item_key > after, Item.deleted_at.is_(None))
     if text:
-        pattern = "%" + text.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_") + "%"
-        statement = statement.where(
-            or_(Item.title.ilike(pattern, escape="\\"), Item.item_id.ilike(pattern, escape="\\"))
-        )
+        statement = statement.where(or_(contains(Item.title, text), contains(Item.item_id, text)))
     if category is not None:
         statement = statement.where(
             Item.item_key.in_(
@@ -81,15 +92,34 @@ def page(
     return db.session.scalars(statement.order_by(Item.item_key).limit(limit)).all()
 
 
-def recommendable_keys() -> list[int]:
-    """Keys of the items that may be recommended: not deleted, not hidden, available; ascending."""
-    return list(
-        db.session.scalars(
-            select(Item.item_key)
-            .where(Item.deleted_at.is_(None), Item.hidden.is_(False), Item.available.is_(True))
-            .order_by(Item.item_key)
+def changed_since(revision: int, most: int) -> list[ListedRow]:
+    """What serving needs to know of the items that were changed after a revision, ascending.
+
+    Args:
+        revision: Of the catalogue.
+        most: How many at the most.
+    """
+    rows = db.session.execute(
+        select(
+            Item.item_key, _is_recommendable(), Item.group, func.coalesce(Item.published_at, Item.created_at)
         )
+        .where(Item.revision > revision)
+        # In the index's order: in that of the keys SQLite would look at all items.
+        .order_by(Item.revision)
+        .limit(most)
     )
+    return sorted(ListedRow(*row) for row in rows)
+
+
+def _is_recommendable() -> ColumnElement[bool]:
+    return and_(Item.deleted_at.is_(None), Item.hidden.is_(False), Item.available.is_(True))
+
+
+def groups() -> Iterator[tuple[int, str]]:
+    """Item keys and groups, of those that have one, in the order of the keys."""
+    statement = select(Item.item_key, Item.group).where(Item.group.is_not(None)).order_by(Item.item_key)
+    rows = db.session.execute(statement.execution_options(yield_per=_ROWS_A_FETCH))
+    return ((item_key, str(group)) for item_key, group in rows)
 
 
 def catalogue_revision() -> int:
@@ -97,6 +127,11 @@ def catalogue_revision() -> int:
     return db.session.scalars(select(CatalogueState.revision)).one()
 
 
-def mark_catalogue_changed() -> None:
-    """Raises the catalogue's revision; other transactions that change the catalogue wait for this one."""
-    db.session.execute(update(CatalogueState).values(revision=CatalogueState.revision + 1))
+def next_revision() -> int:
+    """Raises the catalogue's revision; other transactions that change the catalogue wait for this one.
+
+    Called before the first write to items, by whoever writes to them: two that did so in another order could
+    wait for each other.
+    """
+    raised = update(CatalogueState).values(revision=CatalogueState.revision + 1)
+    return db.session.execute(raised.returning(CatalogueState.revision)).scalar_one()

@@ -10,7 +10,7 @@ from sqlalchemy import text
 
 from recsvc.extensions import db
 from recsvc.storage.models import now
-from recsvc.storage.queries.items import mark_catalogue_changed
+from recsvc.storage.queries.items import next_revision
 from recsvc.storage.types import UtcDateTime
 
 _FIND = {
@@ -21,8 +21,8 @@ _FIND = {
 _MAKE = {
     "user": "INSERT INTO users (user_id, created_at) SELECT id, :now FROM {ids} ON CONFLICT DO NOTHING",
     "item": (
-        "INSERT INTO items (item_id, available, hidden, attributes, created_at, updated_at)"
-        " SELECT id, TRUE, FALSE, '{{}}', :now, :now FROM {ids} ON CONFLICT DO NOTHING"
+        "INSERT INTO items (item_id, available, hidden, attributes, created_at, updated_at, revision)"
+        " SELECT id, TRUE, FALSE, '{{}}', :now, :now, :revision FROM {ids} ON CONFLICT DO NOTHING"
     ),
 }
 _IDS = {
@@ -56,15 +56,13 @@ def ensure_keys(noun: str, ids: Collection[str]) -> dict[str, int]:
     # just being erased is waited for and then not found.
     lock = " FOR KEY SHARE" if _dialect() == "postgresql" else ""
     found = _find(noun, ids, lock=lock)
-    has_made = False
     # Always in one order, so that two transactions that make the same rows cannot wait for each other.
     while missing := sorted(set(ids) - found.keys()):
-        make = text(_MAKE[noun].format(ids=_IDS[_dialect()]))
-        db.session.execute(make, {"ids": _parameter(missing), "now": _now()})
+        parameters = {"ids": _parameter(missing), "now": _now()}
+        if noun == "item":
+            parameters["revision"] = next_revision()
+        db.session.execute(text(_MAKE[noun].format(ids=_IDS[_dialect()])), parameters)
         found.update(_find(noun, missing, lock=lock))
-        has_made = True
-    if has_made and noun == "item":
-        mark_catalogue_changed()
     return found
 
 

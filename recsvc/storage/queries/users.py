@@ -28,6 +28,11 @@ def hold(user_keys: Collection[int]) -> None:
         )
 
 
+def lock(user_key: int) -> None:
+    """Lets an interaction that comes in meanwhile wait: it is not left behind without its user."""
+    db.session.execute(select(User.user_key).where(User.user_key == user_key).with_for_update())
+
+
 def page(*, after: int, limit: int) -> Sequence[User]:
     """Users in the order in which they were made.
 
@@ -50,8 +55,7 @@ def erase(user_key: int) -> dict[str, int]:
     def rows_deleted(table: Any) -> int:
         return db.session.execute(delete(table).where(table.user_key == user_key)).rowcount  # type: ignore[attr-defined,no-any-return]
 
-    # An interaction that comes in meanwhile waits, and cannot be left behind without its user.
-    db.session.execute(select(User.user_key).where(User.user_key == user_key).with_for_update())
+    lock(user_key)
     counts = {"interactions": rows_deleted(Interaction), "features": rows_deleted(UserFeature)}
     rows_deleted(User)
     return counts

@@ -1,0 +1,83 @@
+"""Why an item is on a list, in the shop's terms."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from recsvc.recommender import explain as explaining
+from recsvc.recommender.explain import explain
+from recsvc.services.serving_view import ServingView
+from recsvc.services.tastes import Taste
+from recsvc.storage.queries import features, items
+
+# How the numerics' reasons are called outside.
+_BECAUSE = {
+    "interaction": "interaction",
+    "history": "history",
+    "user_feature": "feature",
+    "item_feature": "feature",
+    "popular": "popular",
+}
+
+
+@dataclass(frozen=True)
+class Reason:
+    """Why an item is on a list.
+
+    Attributes:
+        because: `interaction`, `history` (the rest of it), `feature` or `popular`.
+        share: Part of the item's score, 0 to 1.
+        item_id: Of the interaction.
+        event: Of the interaction.
+        feature: `name:value`.
+    """
+
+    because: str
+    share: float
+    item_id: str | None = None
+    event: str | None = None
+    feature: str | None = None
+
+
+def reasons_for(view: ServingView, taste: Taste | None, chosen: NDArray[np.intp]) -> list[list[Reason]]:
+    """Reasons for each item of a list, the greatest first.
+
+    Args:
+        view: What the list was made from.
+        taste: Of whom; None where nothing is known, so that the list is of what is popular.
+        chosen: Item indexes.
+    """
+    if taste is None or view.served is None or view.newcomers is None:
+        return [[Reason("popular", 1.0)] for _ in chosen]
+    model = view.served.model
+    cold = [int(view.item_keys[index]) for index in chosen.tolist() if model.is_cold(index)]
+    features_of_cold = features.keys_of_owners("item", cold) if cold else {}
+    features_of = [features_of_cold.get(int(view.item_keys[index]), []) for index in chosen.tolist()]
+    explained = explain(model, taste.history, chosen, view.newcomers, features_of)
+    named_keys = {
+        int(model.item_keys[taste.history.indexes[reason.place]])
+        for of_item in explained
+        for reason in of_item
+        if reason.because == "interaction"
+    }
+    ids = items.titles(list(named_keys))
+    labels = features.labels_of({key for keys in features_of for key in keys} | {*taste.feature_keys})
+
+    def told(reason: explaining.Reason, feature_keys: Sequence[int]) -> Reason:
+        because = _BECAUSE[reason.because]
+        if because == "interaction":
+            key = int(model.item_keys[taste.history.indexes[reason.place]])
+            return Reason(because, reason.share, ids[key][0], taste.events[reason.place])
+        if because == "feature":
+            keys = taste.feature_keys if reason.because == "user_feature" else feature_keys
+            return Reason(because, reason.share, feature=":".join(labels[keys[reason.place]]))
+        return Reason(because, reason.share)
+
+    return [
+        [told(reason, feature_keys) for reason in of_item]
+        for of_item, feature_keys in zip(explained, features_of, strict=True)
+    ]

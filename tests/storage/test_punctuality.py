@@ -1,0 +1,144 @@
+"""A PostgreSQL that is silent, or takes too long, is given up in time."""
+
+from __future__ import annotations
+
+import socket
+import threading
+import time
+from collections.abc import Iterator
+
+import psycopg
+import pytest
+from sqlalchemy import make_url, text
+from sqlalchemy.exc import SQLAlchemyError
+
+from recsvc.extensions import db
+from recsvc.services import readiness
+from recsvc.services.serving import start_serving
+from recsvc.storage.database import is_unavailable
+from recsvc.storage.punctuality import answers_within
+
+POSTGRESQL = pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+
+
+class Tunnel:
+    """A TCP port that leads to PostgreSQL's socket, until it swallows all that comes."""
+
+    def __init__(self, socket_path: str) -> None:
+        self._path = socket_path
+        self.swallows = threading.Event()
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self._sockets = [self._listener]
+        self.port = self._listener.getsockname()[1]
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def _accept(self) -> None:
+        while True:
+            try:
+                client, _ = self._listener.accept()
+            except OSError:
+                return
+            self._sockets.append(client)
+            if self.swallows.is_set():
+                continue  # connected, and never answered
+            server = socket.socket(socket.AF_UNIX)
+            self._sockets.append(server)
+            server.connect(self._path)
+            for source, target in ((client, server), (server, client)):
+                threading.Thread(target=self._pass_on, args=(source, target), daemon=True).start()
+
+    def _pass_on(self, source: socket.socket, target: socket.socket) -> None:
+        try:
+            while data := source.recv(65_536):
+                if not self.swallows.is_set():
+                    target.sendall(data)
+            target.shutdown(socket.SHUT_WR)
+        except OSError:
+            pass
+
+    def close(self) -> None:
+        for end in self._sockets:
+            end.close()
+
+
+@pytest.fixture
+def tunnel(database_url: str) -> Iterator[tuple[Tunnel, str]]:
+    url = make_url(database_url)
+    made = Tunnel(f"{url.query['host']}/.s.PGSQL.{url.port or 5432}")
+    through = url.set(host="127.0.0.1", port=made.port).difference_update_query(["host", "port"])
+    yield made, through.render_as_string(hide_password=False)
+    made.close()
+
+
+@POSTGRESQL
+def test_a_server_that_falls_silent_is_given_up_and_found_again(make_app, tunnel):
+    way, url = tunnel
+    with make_app(url, database_timeout=1.0).app_context():
+        assert db.session.scalar(text("SELECT 1")) == 1
+        db.session.rollback()
+        way.swallows.set()
+        began = time.monotonic()
+        with pytest.raises(SQLAlchemyError) as silent, answers_within(0.5):
+            db.session.execute(text("SELECT 1"))
+        db.session.rollback()
+
+        assert is_unavailable(silent.value)
+        assert time.monotonic() - began < 10
+        way.swallows.clear()
+        assert db.session.scalar(text("SELECT 1")) == 1
+
+
+@POSTGRESQL
+def test_readiness_is_told_soon_though_the_server_is_silent(make_app, tunnel):
+    way, url = tunnel
+    with make_app(url, database_timeout=5.0).app_context():
+        assert readiness.check()[0]
+        way.swallows.set()
+        began = time.monotonic()
+
+        ready, checks = readiness.check()
+
+    assert not ready
+    assert checks["database"] == "The database does not answer."
+    assert time.monotonic() - began < 10
+
+
+@POSTGRESQL
+def test_a_request_to_a_silent_server_ends_in_503(make_app, tunnel):
+    from recsvc.services import keys
+
+    way, url = tunnel
+    app = make_app(url, database_timeout=1.0, database_statement_timeout=0.2, log_level="ERROR")
+    with app.app_context():
+        headers = {"Authorization": f"Bearer {keys.create('read', 'x')[1]}"}
+    client = app.test_client()
+    assert client.get("/api/v1/items", headers=headers).status_code == 200
+    way.swallows.set()
+
+    answer = client.get("/api/v1/items", headers=headers)
+
+    assert (answer.status_code, answer.json["code"]) == (503, "database_unavailable")
+
+
+@POSTGRESQL
+def test_the_server_ends_a_statement_of_a_web_process_that_takes_too_long(make_app, database_url):
+    app = make_app(database_url, database_statement_timeout=0.2)
+    stopped = start_serving(app)
+    try:
+        with app.app_context():
+            began = time.monotonic()
+            with pytest.raises(SQLAlchemyError) as ended:
+                db.session.execute(text("SELECT pg_sleep(20)"))
+            db.session.rollback()
+    finally:
+        stopped.set()
+
+    assert is_unavailable(ended.value)
+    assert isinstance(ended.value.orig, psycopg.errors.QueryCanceled)
+    assert time.monotonic() - began < 10
+
+
+@POSTGRESQL
+def test_other_processes_may_take_their_time(make_app, database_url):
+    with make_app(database_url, database_statement_timeout=0.1).app_context():
+        db.session.execute(text("SELECT pg_sleep(0.3)"))
