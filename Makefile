@@ -29,12 +29,12 @@ lint: setup
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-# Pins every package for every supported Python at once.
+# Pins every package for every supported Python at once; what serves is pinned to what was tested.
 lock: setup
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --upgrade \
-		--no-header --no-emit-index-url setup.cfg -o requirements.txt
+		--no-header --no-emit-index-url --extra dev setup.cfg -o requirements-dev.txt
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
-		--no-header --no-emit-index-url --extra dev setup.cfg -c requirements.txt -o requirements-dev.txt
+		--no-header --no-emit-index-url setup.cfg -c requirements-dev.txt -o requirements.txt
 
 clean:
 	rm -rf $(VENV) build *.egg-info .pytest_cache .mypy_cache .ruff_cache

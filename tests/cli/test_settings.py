@@ -19,6 +19,11 @@ WRONG = {
     ],
     "DATABASE_TIMEOUT": ["0", "61", "nan", "soon"],
     "REDIS_URL": ["localhost:6379", "http://:hunter2@h", "redis://:hunter2@h:x/0"],
+    "REDIS_TLS_VERIFY": ["none"],
+    "SECRET_KEY": ["hunter2", "hunter2hunter2hunter2é"],
+    "SECRET_KEY_FALLBACKS": ["hunter2", "long-enough-a-secret,hunter2"],
+    "MODEL_STORE": ["models", "s3", "s3://", "s3:///models", "gs://bucket", "s3://bucket?versioned"],
+    "MODEL_KEEP": ["1", "1001"],
     "RECSVC_ADMIN_KEY": ["hunter2", "hunter2hunter2hunter2é"],
     "AUTO_TRAIN_ON_STARTUP": ["perhaps", "2"],
     "TRAIN_SCHEDULE": ["daily", "0 0 * *", "60 0 * * *", "0 0 30 2 *", "0 0 * * * *", "a b c d e"],
@@ -48,7 +53,7 @@ WRONG = {
     "LOG_FORMAT": ["xml"],
 }
 ANYTHING_GOES = {"INSTANCE_DIR", "SEEN_EVENTS"}  # checked against the file system and against EVENT_WEIGHTS
-SECRET = {"DATABASE_URL", "REDIS_URL", "RECSVC_ADMIN_KEY"}
+SECRET = {"DATABASE_URL", "REDIS_URL", "RECSVC_ADMIN_KEY", "SECRET_KEY", "SECRET_KEY_FALLBACKS"}
 
 
 def read(**environment: str) -> Config:
@@ -97,6 +102,30 @@ def test_settings_that_do_not_go_together_are_refused():
         read(SEEN_EVENTS="view,stare")
     with pytest.raises(InvalidSettingError, match="RATING_BEST=2 must be above RATING_NEUTRAL=3"):
         read(RATING_BEST="2", RATING_NEUTRAL="3")
+
+
+@pytest.mark.parametrize("store", ["database", "s3://bucket/shop"])
+def test_a_store_that_hosts_share_needs_a_secret_that_they_share(store):
+    with pytest.raises(
+        InvalidSettingError, match=rf"SECRET_KEY got nothing; with MODEL_STORE={store} it takes"
+    ):
+        read(MODEL_STORE=store)
+
+    assert read(MODEL_STORE=store, SECRET_KEY="s" * 16).model_store == store
+
+
+def test_several_earlier_secrets_are_taken():
+    assert read(SECRET_KEY_FALLBACKS=f"{'a' * 16}, {'b' * 16}").secret_key_fallbacks == ("a" * 16, "b" * 16)
+
+
+@pytest.mark.parametrize(("dyno", "verified"), [(None, True), ("web.1", False)])
+def test_a_redis_that_signs_its_own_certificate_is_trusted_on_heroku_alone(monkeypatch, dyno, verified):
+    monkeypatch.delenv("DYNO", raising=False)
+    if dyno:
+        monkeypatch.setenv("DYNO", dyno)
+
+    assert read().redis_tls_verify is verified
+    assert read(REDIS_TLS_VERIFY="true").redis_tls_verify is True
 
 
 @pytest.mark.parametrize("scheme", ["postgres", "postgresql", "postgresql+psycopg"])

@@ -18,7 +18,6 @@ from recsvc.extensions import db
 from recsvc.services import learning, registry, training
 from recsvc.services.progress import Progress
 from recsvc.services.serving import serving
-from recsvc.storage.artifacts import open_version
 from recsvc.storage.database import write_transaction
 from recsvc.storage.models import Interaction, TrainingRun
 from recsvc.storage.queries import training_runs
@@ -201,7 +200,7 @@ def test_a_training_ends_in_an_active_version(shop, train):
 def test_a_manifest_tells_what_was_learned_from(shop, train):
     run = train()
 
-    manifest, arrays = open_version(registry.model_store().folder(run.model_version))
+    manifest, arrays = registry.open_version(run.model_version)
     rows = db.session.scalar(select(func.count()).select_from(Interaction))
     assert manifest["data"] == run.data
     assert (run.data["interactions"], run.data["users"], run.data["items"]) == (rows, 24, 16)
