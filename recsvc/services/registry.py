@@ -144,7 +144,9 @@ def activate(version: str) -> ModelVersion:
         raise ConflictError(f"Version {version} cannot be activated. {error.detail}") from error
     except ValueError as error:
         raise ConflictError(f"Version {version} cannot be activated: {error}.") from error
-    model_store().activate(version)
+    store = model_store()
+    store.activate(version)
+    _ensure_was_not_pruned_meanwhile(store, version)
     with write_transaction():
         model_versions.make_active(version)
     copy = mirror()
@@ -206,6 +208,20 @@ def reconcile() -> None:
 
 def _folder(version: str) -> Path:
     return versioned_directory().folder(version)
+
+
+def _ensure_was_not_pruned_meanwhile(store: ModelStore, version: str) -> None:
+    """Takes an activation back where the files went while it was made.
+
+    Who prunes says so first, and then looks at the pointer. So either sees the other.
+    """
+    try:
+        _ensure_files_are_kept(get(version))
+    except ConflictError:
+        pointer = store.pointer()
+        if pointer is not None and pointer.version == version and pointer.previous is not None:
+            store.activate(pointer.previous)
+        raise
 
 
 def _ensure_files_are_kept(version: ModelVersion) -> None:

@@ -106,9 +106,7 @@ def test_settings_that_do_not_go_together_are_refused():
 
 @pytest.mark.parametrize("store", ["database", "s3://bucket/shop"])
 def test_a_store_that_hosts_share_needs_a_secret_that_they_share(store):
-    with pytest.raises(
-        InvalidSettingError, match=rf"SECRET_KEY got nothing; with MODEL_STORE={store} it takes"
-    ):
+    with pytest.raises(InvalidSettingError, match=rf"^SECRET_KEY got nothing.*MODEL_STORE={store}"):
         read(MODEL_STORE=store)
 
     assert read(MODEL_STORE=store, SECRET_KEY="s" * 16).model_store == store

@@ -184,7 +184,7 @@ class TestAStoreElsewhere:
         (folder / "not-a-file.npy").mkdir(parents=True)
         for name, written in (FILES | {MANIFEST: b"{}"}).items():
             (folder / name).write_bytes(written)
-        with pytest.raises(OSError, match="[Ii]s a directory"):
+        with pytest.raises(OSError, match=r"[Ii]s a directory"):
             store.publish("v1", folder)
 
         assert content(store, "v1", "items.npy") == FILES["items.npy"]

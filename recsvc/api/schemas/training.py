@@ -79,6 +79,9 @@ class ModelVersionSchema(Schema):
     status = fields.String(required=True, metadata={"example": "active"})
     created_at = time(required=True)
     activated_at = time(required=True, allow_none=True)
+    files_kept = fields.Boolean(
+        required=True, metadata={"description": "Whether it can be activated: MODEL_KEEP versions are kept."}
+    )
     manifest = fields.Dict(required=True)
 
 
