@@ -212,6 +212,11 @@ class System:
         process: Process = self._start(Process, name, self.command(name), **more)
         return process
 
+    def run_beside(self, name: str, command: list[str]) -> Process:
+        """Runs something that the system talks to."""
+        process: Process = self._start(Process, name, command)
+        return process
+
     def migrate(self) -> None:
         process = self.start("release")
         eventually(lambda: not process.is_alive, "the migration to end")

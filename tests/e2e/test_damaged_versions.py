@@ -10,6 +10,8 @@ import shutil
 
 import pytest
 
+from recsvc.storage.signing import Signer
+
 pytestmark = pytest.mark.processes
 
 
@@ -166,18 +168,39 @@ class Poison:
         return os.mkdir, (str(self.folder),)
 
 
-def test_the_web_never_unpickles_what_a_version_holds(trained, eventually):
+def test_a_version_that_somebody_without_the_secret_made_is_refused(trained, eventually):
     system, first, second = trained
+    poison(system, second, Signer(["a guess at the secret"]))
+
+    refused = system.call("POST", f"/model-versions/{second}/activate")
+    assert refused.status_code == 409
+    assert "another SECRET_KEY" in refused.json()["detail"]
+    point_to(system, second, first)
+
+    eventually(lambda: "another SECRET_KEY" in system.ready()["model"], "the forgery to be noticed")
+    assert {system.recommend()["model_version"] for _ in range(20)} == {first}
+
+
+def poison(system, version, signer):
+    """Puts a pickle that does something into a version, and signs for it. Returns what proves that it ran."""
     proof = system.folder / "unpickled"
     content = pickle.dumps(Poison(proof))
-    folder = system.models / second
+    folder = system.models / version
     manifest = json.loads((folder / "manifest.json").read_text())
+    del manifest["signature"]
     manifest["files"]["lightfm.pickle"] = {
         "bytes": len(content),
         "sha256": hashlib.sha256(content).hexdigest(),
     }
     replace(folder / "lightfm.pickle", content)
-    replace(folder / "manifest.json", json.dumps(manifest).encode())
+    manifest["signature"] = signer.sign(json.dumps(manifest, indent=2, sort_keys=True).encode())
+    replace(folder / "manifest.json", json.dumps(manifest, indent=2, sort_keys=True).encode())
+    return proof, content
+
+
+def test_the_web_never_unpickles_what_a_version_holds(trained, eventually):
+    system, first, second = trained
+    proof, content = poison(system, second, Signer([(system.instance / "secret.key").read_text()]))
 
     assert system.call("POST", f"/model-versions/{second}/activate").status_code == 200
     system.wait_until_served(second)

@@ -7,10 +7,8 @@ import datetime
 import json
 import os
 import socket
-import ssl
 import subprocess
-import threading
-from collections.abc import Iterator
+import sys
 from pathlib import Path
 
 import httpx
@@ -91,37 +89,39 @@ def certificate(tmp_path: Path) -> Path:
     return file
 
 
+# Speaks TLS on a port, and carries what it hears to a socket: the bundled Redis cannot do so by itself.
+TLS = """
+import asyncio, ssl, sys
+certificate, path = sys.argv[1:]
+context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+context.load_cert_chain(certificate)
+
+async def carry(reader, writer):
+    while data := await reader.read(65_536):
+        writer.write(data)
+        await writer.drain()
+    writer.close()
+
+async def accept(reader, writer):
+    inside = await asyncio.open_unix_connection(path)
+    await asyncio.gather(carry(reader, inside[1]), carry(inside[0], writer), return_exceptions=True)
+
+async def main():
+    server = await asyncio.start_server(accept, "127.0.0.1", 0, ssl=context)
+    print("listens on", server.sockets[0].getsockname()[1], flush=True)
+    await server.serve_forever()
+
+asyncio.run(main())
+"""
+
+
 @pytest.fixture
-def tls_port(system, certificate: Path) -> Iterator[int]:
-    """A port where the system's Redis speaks TLS; the bundled one cannot, so something stands before it."""
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(certificate)
-    listener = socket.create_server(("127.0.0.1", 0))
-
-    def carry(source: socket.socket, target: socket.socket) -> None:
-        with contextlib.suppress(OSError):
-            while data := source.recv(65_536):
-                target.sendall(data)
-        for end in (source, target):
-            with contextlib.suppress(OSError):
-                end.shutdown(socket.SHUT_RDWR)
-
-    def accept() -> None:
-        while True:
-            try:
-                outside, _ = listener.accept()
-            except OSError:
-                return
-            with contextlib.suppress(OSError):  # who does not trust the certificate hangs up
-                outside = context.wrap_socket(outside, server_side=True)
-                inside = socket.socket(socket.AF_UNIX)
-                inside.connect(str(system.folder / "redis.sock"))
-                for ends in ((outside, inside), (inside, outside)):
-                    threading.Thread(target=carry, args=ends, daemon=True).start()
-
-    threading.Thread(target=accept, daemon=True).start()
-    yield listener.getsockname()[1]
-    listener.close()
+def tls_port(system, certificate: Path) -> int:
+    """A port where the system's Redis speaks TLS."""
+    command = [sys.executable, "-c", TLS, str(certificate), str(system.folder / "redis.sock")]
+    server = system.run_beside("tls", command)
+    server.says("listens on ")
+    return int(server.log.split("listens on ")[1].split()[0])
 
 
 @pytest.mark.parametrize("trusting", [{"DYNO": "worker.1"}, {"REDIS_TLS_VERIFY": "false"}])
