@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import pickle
+import random
 import shutil
 
 import pytest
@@ -56,14 +57,20 @@ def point_to(system, version, previous):
 
 
 @pytest.fixture
-def trained(system):
+def trained(system, eventually):
     """Two versions, the first of them active and served."""
     system.start_web(workers=2)
     system.start_worker()
     system.fill()
-    first, second = system.train(), system.train()
+    web = system.web
+    first = system.train()
+    eventually(lambda: len(web.events("model_version_served", version=first)) == 2, "both to serve the first")
+    second = system.train()
+    eventually(
+        lambda: len(web.events("model_version_served", version=second)) == 2, "both to serve the other"
+    )
     assert system.call("POST", f"/model-versions/{first}/activate").status_code == 200
-    system.wait_until_served(first)
+    eventually(lambda: len(web.events("model_version_served", version=first)) == 4, "both to have gone back")
     return system, first, second
 
 
@@ -214,3 +221,35 @@ def test_the_web_never_unpickles_what_a_version_holds(trained, eventually):
     assert not proof.exists()
     pickle.loads(content)
     assert proof.exists(), "the poison would have worked"
+
+
+def test_a_hundred_random_corruptions_are_noticed_and_stop_no_process(make_system, eventually):
+    system = make_system(RELOAD_INTERVAL=0.05)
+    system.migrate()
+    system.start_redis()
+    web = system.start_web(workers=2)
+    system.start_worker()
+    system.fill()
+    good, bad = system.train(), system.train()
+    assert system.call("POST", f"/model-versions/{good}/activate").status_code == 200
+    system.wait_until_served(good)
+    processes = sorted(web.children())
+    chance = random.Random(7)
+    files = sorted(file for file in (system.models / bad).iterdir() if file.stat().st_size)
+    for _ in range(100):
+        file = chance.choice(files)
+        content = file.read_bytes()
+        place = chance.randrange(len(content))
+        altered = bytes([content[place] ^ chance.randrange(1, 256)])
+        replace(file, content[:place] + (b"" if chance.random() < 0.3 else altered + content[place + 1 :]))
+        point_to(system, bad, good)
+
+        eventually(lambda: bad in system.ready()["model"], "the damage to be noticed")
+        assert {system.recommend()["model_version"] for _ in range(4)} == {good}
+        point_to(system, good, bad)
+        eventually(lambda: {system.ready()["model"] for _ in range(6)} == {"ok"}, "all to be well again")
+        replace(file, content)
+
+    assert sorted(web.children()) == processes
+    point_to(system, bad, good)
+    system.wait_until_served(bad)
