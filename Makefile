@@ -17,6 +17,7 @@ $(INSTALLED): requirements-dev.txt setup.cfg pyproject.toml
 
 # The whole system with a bookshop in it, in an instance folder of its own. ONCE=1 ends by itself.
 demo: export INSTANCE_DIR ?= instance/demo
+demo: export SECRET_KEY ?= nobodys-secret-but-the-demos
 demo: setup
 	$(BIN)/recsvc demo $(if $(ONCE),--once)
 

@@ -108,6 +108,10 @@ def test_a_web_killed_while_it_copies_leaves_nothing_that_is_served(apart, event
 def test_with_another_secret_the_last_good_version_is_served_and_it_is_told(apart, eventually):
     system = apart
     good = system.train()
+    for web in (system.first, system.second):
+        eventually(
+            lambda web=web: len(web.events("model_version_served", version=good)) == 2, "all to serve it"
+        )
     assert system.worker.terminate() == 0
 
     system.start_worker(**system.disk("worker"), SECRET_KEY="not the secret of these hosts")
