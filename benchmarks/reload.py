@@ -176,7 +176,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--interactions", type=int, default=1_000_000)
+    parser.add_argument("--interactions", type=int, default=300_000)
     parser.add_argument("--reloads", type=int, default=100)
     parser.add_argument("--clients", type=int, default=16)
     parser.add_argument("--store", choices=["directory", "database"], default="directory")

@@ -91,18 +91,20 @@ class Mirror:
         if pointer is None:
             return
         present = self._pointer()
-        refused = None
+        refused: Exception | None = None
         for version in filter(None, (pointer.version, None if present else pointer.previous)):
             if self._is_too_soon(version):
                 continue
-            self._tried[version] = time.monotonic()
             try:
                 self._open(version)
-            except DamagedVersionError as error:
+            except ModelStoreUnavailableError:
+                raise
+            except (DamagedVersionError, OSError) as error:
+                self._tried[version] = time.monotonic()
                 refused = error
                 continue
-            if not is_suspect:
-                del self._tried[version]
+            if is_suspect:
+                self._tried[version] = time.monotonic()
             reached = pointer if version == pointer.version else Pointer(version)
             if reached != present:
                 self._local.point(reached)

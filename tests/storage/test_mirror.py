@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import subprocess
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from recsvc.errors import DamagedVersionError
+from recsvc.errors import DamagedVersionError, ModelStoreUnavailableError
 from recsvc.storage.artifacts import MANIFEST, open_version, temporary_folder, write_files
 from recsvc.storage.mirror import Mirror
 from recsvc.storage.model_stores import POINTER, Pointer
@@ -251,6 +252,53 @@ def test_a_store_that_does_not_answer_leaves_what_is_here_and_is_told(
 
     assert away.problem.startswith("The model store s3://bucket does not")
     assert local.pointer() == Pointer("v1")
+
+
+class Shaky(DirectoryStore):
+    """A store, or a disk to copy to, that breaks off amid a version for as long as it has an error."""
+
+    error: Exception | None = None
+
+    def read(self, version: str, name: str) -> Iterator[bytes]:
+        if self.error is not None and name == "numbers.npy":
+            yield b"\x93NUMPY"
+            raise self.error
+        yield from super().read(version, name)
+
+
+def test_a_store_that_broke_off_amid_a_version_is_asked_again_at_the_next_look(publish, local, store):
+    publish("v1")
+    shaky = Shaky(store.root)
+    shaky.error = ModelStoreUnavailableError("broke off")
+    mirror = Mirror(shaky, local, SIGNER, try_again_after=3600)
+    mirror.update()
+    assert (mirror.problem, local.pointer()) == ("broke off", None)
+    assert there(local) == []
+
+    shaky.error = None
+    mirror.update()
+    assert (mirror.problem, local.pointer()) == (None, Pointer("v1"))
+
+
+def test_a_full_disk_is_told_and_not_filled_every_second(publish, local, store):
+    publish("v1")
+    shaky = Shaky(store.root)
+    patient = Mirror(shaky, local, SIGNER, try_again_after=3600)
+    impatient = Mirror(shaky, local, SIGNER, try_again_after=0)
+    patient.update()
+    publish("v2")
+
+    shaky.error = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    for mirror in (patient, impatient):
+        mirror.update()
+        assert os.strerror(errno.ENOSPC) in mirror.problem
+        assert local.pointer() == Pointer("v1")
+        assert there(local) == [POINTER, "v1"]
+    shaky.error = None
+    patient.update()
+    assert os.strerror(errno.ENOSPC) in patient.problem
+    impatient.update()
+    assert (impatient.problem, local.pointer()) == (None, Pointer("v2", "v1"))
 
 
 def test_processes_of_one_machine_share_the_work(publish, make_mirror, local, store):
