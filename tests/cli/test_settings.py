@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import fields
 from pathlib import Path
 
@@ -110,6 +111,19 @@ def test_a_store_that_hosts_share_needs_a_secret_that_they_share(store):
         read(MODEL_STORE=store)
 
     assert read(MODEL_STORE=store, SECRET_KEY="s" * 16).model_store == store
+
+
+def test_what_a_file_says_of_a_bucket_reaches_the_client_that_reads_the_environment(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    for name in ("AWS_REGION", "AWS_ACCESS_KEY_ID"):
+        monkeypatch.setenv(name, "of the environment")
+    monkeypatch.delenv("AWS_REGION")
+    (tmp_path / ".env").write_text("AWS_REGION=of the file\nAWS_ACCESS_KEY_ID=of the file\n")
+
+    Config.from_environment()
+
+    assert os.environ["AWS_REGION"] == "of the file"
+    assert os.environ["AWS_ACCESS_KEY_ID"] == "of the environment"
 
 
 def test_several_earlier_secrets_are_taken():
