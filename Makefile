@@ -17,6 +17,7 @@ $(INSTALLED): requirements-dev.txt setup.cfg pyproject.toml
 
 # The whole system with a bookshop in it, in an instance folder of its own. ONCE=1 ends by itself.
 demo: export INSTANCE_DIR ?= instance/demo
+demo: export SECRET_KEY ?= nobodys-secret-but-the-demos
 demo: setup
 	$(BIN)/recsvc demo $(if $(ONCE),--once)
 
@@ -29,12 +30,12 @@ lint: setup
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-# Pins every package for every supported Python at once.
+# Pins every package for every supported Python at once; what serves is pinned to what was tested.
 lock: setup
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --upgrade \
-		--no-header --no-emit-index-url setup.cfg -o requirements.txt
+		--no-header --no-emit-index-url --extra dev setup.cfg -o requirements-dev.txt
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
-		--no-header --no-emit-index-url --extra dev setup.cfg -c requirements.txt -o requirements-dev.txt
+		--no-header --no-emit-index-url setup.cfg -c requirements-dev.txt -o requirements.txt
 
 clean:
 	rm -rf $(VENV) build *.egg-info .pytest_cache .mypy_cache .ruff_cache

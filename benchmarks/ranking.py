@@ -42,7 +42,8 @@ from recsvc.recommender.voices.lightfm import LightFMHybrid
 from recsvc.recommender.voices.neighbours import Neighbours
 from recsvc.recommender.voices.popularity import Popularity
 from recsvc.recommender.voices.svd import TruncatedSVD
-from recsvc.storage.artifacts import open_version, write_version
+from recsvc.storage.artifacts import open_version, write_files
+from recsvc.storage.signing import Signer
 
 K = 20
 COMPONENTS = 64  # of the bare product
@@ -168,9 +169,11 @@ def make_model(catalogue: Catalogue, random: np.random.Generator) -> Model:
 def served(model: Model) -> Iterator[Model]:
     """The same model, written as a version and mapped as a web process maps it."""
     with tempfile.TemporaryDirectory(prefix="recsvc-") as folder:
-        version = Path(folder) / "version"
-        write_version(version, arrays=model.arrays(), files={}, manifest={"version": version.name})
-        arrays = open_version(version)[1]
+        version, signer = Path(folder) / "version", Signer(["a secret of this benchmark"])
+        version.mkdir()
+        manifest = {"version": version.name}
+        write_files(version, arrays=model.arrays(), files={}, manifest=manifest, signer=signer)
+        arrays = open_version(version, signer)[1]
         for array in arrays.values():
             # A process that has served for a while has touched every page; a first touch costs more.
             array.reshape(-1).view(np.uint8)[::_BYTES_A_PAGE].max(initial=0)

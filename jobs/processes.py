@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 import sys
@@ -11,6 +12,7 @@ from resource import struct_rusage
 from types import FrameType
 
 import structlog
+from flask import Flask
 from redis.exceptions import RedisError
 from rq import Worker
 from rq.job import Job
@@ -35,6 +37,9 @@ _SHORTER_WAIT = 15  # seconds by which RQ waits shorter for a job than its worke
 class PatientWorker(Worker):
     """RQ's worker, which tells whether it ended because it was told to, or because it lost Redis.
 
+    Told to stop amid a job, it hands the job back to the queue: platforms wait for half a minute, a training
+    takes longer, and whatever a job does, it may be killed at any moment and done again.
+
     Attributes:
         told_to_stop: Whether a signal asked it to end.
     """
@@ -43,17 +48,27 @@ class PatientWorker(Worker):
     told_to_stop = False
 
     def request_stop(self, signum: int, frame: FrameType | None) -> None:
-        """Ends the worker after the job it is at."""
+        """Ends the worker; the job it is at is handed back."""
         self.told_to_stop = True
+        if self.horse_pid:
+            self.kill_horse()
         super().request_stop(signum, frame)  # type: ignore[no-untyped-call]
 
     def handle_work_horse_killed(self, job: Job, retpid: int, ret_val: int, rusage: struct_rusage) -> None:
-        """Ends the run of a job whose process was killed once too often, by the system for its memory say."""
+        """Looks after the job of a process that was killed, and its run."""
         super().handle_work_horse_killed(job, retpid, ret_val, rusage)  # type: ignore[no-untyped-call]
-        if job.func_name == queues.TRAIN and not job.retries_left:
+        # Some platforms send SIGTERM to every process. The system that runs out of memory sends SIGKILL.
+        is_handed_back = self.told_to_stop or os.WTERMSIG(ret_val) == signal.SIGTERM
+        if is_handed_back:
+            job.retries_left = (job.retries_left or 0) + 1  # it costs none of its own
+        if job.func_name != queues.TRAIN:
+            return
+        if is_handed_back:
+            training.hand_back(job.args[0])
+        elif not job.retries_left:
             training.fail(job.args[0], "The process that trained was killed twice; did it run out of memory?")
-            db.session.remove()
-            db.engine.dispose()
+        db.session.remove()
+        db.engine.dispose()
 
 
 def run_worker() -> None:
@@ -61,7 +76,7 @@ def run_worker() -> None:
     # LightFM's threads wait for one another at each epoch's end: asleep, not in a loop that takes a core
     # from whoever has work to do. OpenMP reads this when LightFM is imported, in the work horse.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    with application().app_context():
+    with _application().app_context():
         _outlast_outages(_work)
 
 
@@ -70,7 +85,7 @@ def run_scheduler() -> None:
     # rq-scheduler reads cron lines in the zone of its process, whatever it is told.
     os.environ["TZ"] = "UTC"
     time.tzset()
-    with application().app_context():
+    with _application().app_context():
         _outlast_outages(_schedule)
 
 
@@ -121,6 +136,12 @@ def _outlast_outages(main: Callable[[], None]) -> None:
             time.sleep(_RETRY_EVERY)
         else:
             return
+
+
+def _application() -> Flask:
+    # A warning is a line of the log too, rather than one of standard error.
+    logging.captureWarnings(True)
+    return application()
 
 
 def _leave_when_told() -> None:

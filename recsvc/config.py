@@ -31,6 +31,7 @@ DEFAULT_EVENT_WEIGHTS = {
 }
 
 EMBEDDED_REDIS = "embedded"
+DIRECTORY, DATABASE = "directory", "database"
 
 
 class InvalidSettingError(Exception):
@@ -49,6 +50,11 @@ class Experiment:
     def name(self) -> str:
         """Stands for it wherever something is counted."""
         return f"{self.control},{self.treatment}"
+
+    @property
+    def versions(self) -> tuple[str, str]:
+        """Both of them."""
+        return self.control, self.treatment
 
 
 @dataclass(frozen=True)
@@ -158,7 +164,7 @@ def _voices(text: str) -> frozenset[str]:
     return names
 
 
-def _admin_key(text: str) -> str:
+def _secret(text: str) -> str:
     if len(text) < 16 or not text.isascii() or not text.isprintable():
         raise ValueError(text)
     return text
@@ -202,6 +208,20 @@ def _rate_limits(text: str) -> dict[str, str]:
 
 _VERSION = re.compile("[A-Za-z0-9._-]{1,64}")
 
+
+def _secrets(text: str) -> tuple[str, ...]:
+    return tuple(_secret(part.strip()) for part in text.split(",") if part.strip())
+
+
+def _model_store(text: str) -> str:
+    if text in {DIRECTORY, DATABASE}:
+        return text
+    parts = urlsplit(text)
+    if parts.scheme != "s3" or not parts.netloc or parts.query or parts.fragment:
+        raise ValueError(text)
+    return text.rstrip("/")
+
+
 PATH = SettingType("a folder's path", Path)
 BOOLEAN = SettingType("true or false", _boolean, lambda value: str(value).lower())
 CRON = SettingType("a cron line of five fields, in UTC, such as 0 0 * * *", _cron)
@@ -234,7 +254,9 @@ RATE_LIMITS = SettingType(
     _rate_limits,
     lambda value: ",".join(f"{role}={rate}" for role, rate in value.items()),
 )
-ADMIN_KEY = SettingType("at least 16 printable ASCII characters", _admin_key)
+SECRET = SettingType("at least 16 printable ASCII characters", _secret)
+SECRETS = SettingType("secrets as of SECRET_KEY, with commas between", _secrets, ",".join)
+MODEL_STORE = SettingType("directory, database or s3://BUCKET/PREFIX", _model_store)
 
 
 def _setting(default: Any, takes: SettingType, meaning: str, *, secret: bool = False) -> Any:
@@ -271,8 +293,34 @@ class Config:
         "Where training is queued. `embedded` starts a bundled Valkey.",
         secret=True,
     )
+    redis_tls_verify: bool = _setting(
+        lambda: "DYNO" not in os.environ,
+        BOOLEAN,
+        "Whether the certificate of a `rediss://` server must be one to trust. Default: true, but false on"
+        " Heroku, whose Redis signs its own.",
+    )
+    secret_key: str = _setting(
+        "",
+        SECRET,
+        "Signs model versions; the same for web, worker and scheduler. Default: made once, in INSTANCE_DIR.",
+        secret=True,
+    )
+    secret_key_fallbacks: tuple[str, ...] = _setting(
+        (), SECRETS, "Earlier SECRET_KEYs, whose model versions are still served.", secret=True
+    )
+    model_store: str = _setting(
+        DIRECTORY,
+        MODEL_STORE,
+        "Where model versions are published. `directory` is INSTANCE_DIR/models, which web and worker must"
+        " share; with the others each keeps a copy there.",
+    )
+    model_keep: int = _setting(
+        5,
+        _integer(2, 1000),
+        "How many model versions are kept, the active one and the one before among them.",
+    )
     recsvc_admin_key: str = _setting(
-        "", ADMIN_KEY, "An API key of role admin, for a first sign-in; empty for none.", secret=True
+        "", SECRET, "An API key of role admin, for a first sign-in; empty for none.", secret=True
     )
     jwt_jwks_url: str = _setting(
         "", HTTP_URL, "Where your identity provider publishes the keys that its user tokens are checked with."
@@ -385,6 +433,11 @@ class Config:
             # Whoever opens it must open the same file, wherever each was started.
             absolute = url.set(database=str(self.instance_dir / url.database))
             object.__setattr__(self, "database_url", absolute.render_as_string(hide_password=False))
+        if self.model_store != DIRECTORY and not self.secret_key:
+            raise InvalidSettingError(
+                f"SECRET_KEY got nothing; with MODEL_STORE={self.model_store} it takes {SECRET.takes},"
+                " the same for web, worker and scheduler. To make one: openssl rand -hex 32"
+            )
         unknown = self.seen_events - set(self.event_weights) - set(DEFAULT_EVENT_WEIGHTS)
         if unknown:
             raise InvalidSettingError(
@@ -404,7 +457,7 @@ class Config:
 
     @property
     def models_dir(self) -> Path:
-        """The versioned directory that web processes map."""
+        """The versioned directory that web processes map: the model store, or a copy of what it serves."""
         return self.instance_dir / "models"
 
     @classmethod
@@ -423,6 +476,10 @@ class Config:
         if environment is None:
             dotenv = {name: text for name, text in dotenv_values(".env").items() if text is not None}
             environment = {**dotenv, **os.environ}
+            # Those of an S3 store are read by its client, which knows the environment alone.
+            for name in dotenv.keys() - os.environ.keys():
+                if name.startswith("AWS_"):
+                    os.environ[name] = dotenv[name]
         values, problems = {}, []
         for entry in fields(cls):
             text = environment.get(entry.name.upper(), "").strip()

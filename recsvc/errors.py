@@ -76,6 +76,12 @@ class IdentityProviderUnavailableError(UnavailableError):
     code = "identity_provider_unavailable"
 
 
+class ModelStoreUnavailableError(UnavailableError, ConnectionError):
+    """The model store does not answer, or refuses the credentials it is given."""
+
+    code = "model_store_unavailable"
+
+
 class TrainingError(RecsvcError):
     """A training run cannot end in a model, for a reason that the run then tells."""
 

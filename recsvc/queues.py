@@ -48,8 +48,10 @@ def connect(config: Config, *, answer_timeout: float | None = None) -> Redis:
     url = config.redis_url
     if url == EMBEDDED_REDIS:
         url = valkey.ensure_running(config.instance_dir)
+    is_unverified = url.startswith("rediss://") and not config.redis_tls_verify
     client: Redis = Redis.from_url(
         url,
+        **({"ssl_cert_reqs": "none"} if is_unverified else {}),
         socket_timeout=answer_timeout,
         socket_connect_timeout=_ANSWER_TIMEOUT,
         # A request must be told at once that Redis is away; whoever can wait tries again by itself.

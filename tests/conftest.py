@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
+import subprocess
+import sys
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import replace
@@ -12,6 +16,7 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
+import httpx
 import psycopg
 import pytest
 from flask import Flask
@@ -95,6 +100,12 @@ def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str
 def sqlite_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
     """A migrated, empty SQLite database, where the kind of database makes no difference."""
     yield from _new_database("sqlite", request, tmp_path)
+
+
+@pytest.fixture
+def postgresql_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """A migrated, empty PostgreSQL database, where it is one that is asked for."""
+    yield from _new_database("postgresql", request, tmp_path)
 
 
 _numbers = count()
@@ -200,6 +211,44 @@ def admin(call_as: Callable[[str | None], Caller]) -> Caller:
 def service(call_as: Callable[[str | None], Caller]) -> Caller:
     """A client with the shop backend's key."""
     return call_as("service")
+
+
+@pytest.fixture(scope="session")
+def s3_endpoint(scratch: Path) -> Iterator[str]:
+    """URL of a server process that speaks as S3 does."""
+    log = scratch / "moto.log"
+    with log.open("wb") as output:
+        server = subprocess.Popen(
+            [sys.executable, "-m", "moto.server", "--host", "127.0.0.1", "--port", "0"],
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+        )
+    try:
+        deadline = time.monotonic() + 30
+        while not (told := re.search(r"Running on (http://\S+)", log.read_text())):
+            assert server.poll() is None, log.read_text()
+            assert time.monotonic() < deadline, log.read_text()
+            time.sleep(0.05)
+        yield told[1]
+    finally:
+        server.terminate()
+        server.wait()
+
+
+@pytest.fixture
+def bucket(s3_endpoint: str, monkeypatch: pytest.MonkeyPatch) -> str:
+    """URL of an empty bucket, the environment set so that its client finds it."""
+    name = f"bucket-{next(_numbers)}"
+    for variable, value in {
+        "AWS_ENDPOINT_URL": s3_endpoint,
+        "AWS_ACCESS_KEY_ID": "nobody",
+        "AWS_SECRET_ACCESS_KEY": "none",
+        "AWS_REGION": "us-east-1",
+    }.items():
+        monkeypatch.setenv(variable, value)
+    httpx.put(f"{s3_endpoint}/{name}", trust_env=False).raise_for_status()
+    return f"s3://{name}/shop"
 
 
 @pytest.fixture

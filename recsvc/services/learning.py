@@ -12,7 +12,7 @@ from recsvc.recommender import fitting
 from recsvc.recommender.examples import Examples
 from recsvc.recommender.features import build_features
 from recsvc.recommender.interactions import InteractionColumns, InteractionMatrix, build_matrix
-from recsvc.services import registry, tuned
+from recsvc.services import registry, retention, tuned
 from recsvc.services.events import event_book
 from recsvc.services.progress import Progress
 from recsvc.storage import columns
@@ -98,6 +98,7 @@ def learn(run_id: str, progress: Progress) -> str:
             raise TrainingError(f"The model version cannot be written: {error}") from error
     with progress.stage("activate"):
         registry.activate(version)
+        retention.prune_after_activation()
     return version
 
 

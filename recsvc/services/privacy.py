@@ -10,9 +10,10 @@ import structlog
 
 from recsvc.config import current_config
 from recsvc.errors import InvalidInputError, NotFoundError
-from recsvc.services import attribution, ingestion
+from recsvc.services import attribution, ingestion, registry
 from recsvc.services.catalogue import Features, get_user
 from recsvc.services.experiments import user_hash
+from recsvc.services.retention import kept_until
 from recsvc.services.training import next_due
 from recsvc.storage.database import again_after_deadlock, write_transaction
 from recsvc.storage.models import now
@@ -48,10 +49,12 @@ class ErasureReceipt:
         interactions: How many interactions were erased.
         features: How many features were erased.
         shown_recommendations: How many records of what they were shown were erased.
-        model_versions: Versions whose training read an interaction of this user.
+        model_versions: Versions that are kept, and whose training read an interaction of this user.
         still_held: What these hold, in words; None where there are none.
         training_run: A run under way, which may have read the user, so that its version is one of these.
         next_training_at: When the schedule makes a version without the user; None where none has to.
+        held_until: When the last of the versions goes, if no trainings but the schedule's are made, and each
+            ends in an active version; None where there are none.
         erased_at: When all this was done.
     """
 
@@ -63,6 +66,7 @@ class ErasureReceipt:
     still_held: str | None
     training_run: str | None
     next_training_at: datetime | None
+    held_until: datetime | None
     erased_at: datetime
 
 
@@ -107,7 +111,7 @@ def erase_user(user_id: str) -> ErasureReceipt:
             versions = [
                 version.version
                 for version in model_versions.newest_first()
-                if first is not None and version.manifest["data"]["watermark"] >= first
+                if version.files_kept and first is not None and version.manifest["data"]["watermark"] >= first
             ]
             counts = users.erase(user.user_key)
     under_way = training_runs.under_way()
@@ -121,6 +125,7 @@ def erase_user(user_id: str) -> ErasureReceipt:
         still_held=STILL_HELD if is_held else None,
         training_run=under_way.run_id if under_way else None,
         next_training_at=next_due(current_config().train_schedule, now()) if is_held else None,
+        held_until=max((kept_until(registry.get(version)).at for version in versions), default=None),
         erased_at=now(),
     )
 

@@ -13,6 +13,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from recsvc import queues
 from recsvc.errors import QueueUnavailableError
 from recsvc.extensions import db, migrate
+from recsvc.services import registry
 from recsvc.services.serving import serving
 from recsvc.storage.punctuality import answers_within
 from recsvc.storage.queries import items
@@ -78,8 +79,10 @@ def _redis() -> str:
 def _model() -> str:
     state = serving()
     items.catalogue_revision()
-    if state.problem:
-        return state.problem
+    mirror = registry.mirror()
+    problem = state.problem or (mirror.problem if mirror else None)
+    if problem:
+        return problem
     if state.view().version is None:
         return "There is no model yet: popular items are served until a training has succeeded."
     return OK

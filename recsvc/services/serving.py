@@ -18,17 +18,17 @@ from sqlalchemy.exc import SQLAlchemyError
 from threadpoolctl import threadpool_limits
 
 from recsvc.config import current_config
-from recsvc.errors import DamagedVersionError, QueueUnavailableError
+from recsvc.errors import DamagedVersionError, UnavailableError
 from recsvc.extensions import db
 from recsvc.recommender.model import Model
-from recsvc.services import catalogue_arrays, training
+from recsvc.services import catalogue_arrays, registry, training
 from recsvc.services.attribution import start_recording
 from recsvc.services.experiments import is_treated
-from recsvc.services.registry import model_store
 from recsvc.services.serving_view import ServedVersion, ServingView, build_view
 from recsvc.services.trends import RecentLikes, recent_likes
 from recsvc.storage import artifacts
 from recsvc.storage.database import is_unavailable
+from recsvc.storage.mirror import Mirror
 from recsvc.storage.punctuality import allow_seconds, limit_statements
 
 logger = structlog.get_logger(__name__)
@@ -113,9 +113,8 @@ class Serving:
         return arms[0], arms[1]
 
     def _active_version(self, present: ServedVersion | None) -> ServedVersion | None:
-        store = model_store()
         try:
-            pointer = store.pointer()
+            pointer = registry.versioned_directory().pointer()
         except DamagedVersionError as error:
             self._complain(error)
             return present
@@ -136,13 +135,13 @@ class Serving:
         return present
 
     def _open(self, version: str) -> ServedVersion | None:
-        folder = model_store().folder(version)
+        folder = registry.versioned_directory().folder(version)
         stamp = artifacts.stamp(folder)
         # A refused version is looked at again once its files are others: it was put right, or came late.
         if self._refused.get(version) == stamp:
             return None
         try:
-            manifest, arrays = artifacts.open_version(folder)
+            manifest, arrays = artifacts.open_version(folder, registry.signer())
             return ServedVersion(version, manifest, Model.from_arrays(arrays))
         except DamagedVersionError as error:
             self._refused[version] = stamp
@@ -164,41 +163,61 @@ def serving() -> Serving:
     return state
 
 
-def watch(app: Flask, stopped: threading.Event) -> threading.Thread:
-    """Starts the thread that keeps a web process's view up to date.
+def watch(app: Flask, stopped: threading.Event) -> list[threading.Thread]:
+    """Starts the threads that keep a web process's view up to date.
+
+    What comes from a model store elsewhere comes in a thread of its own: the catalogue does not wait for it.
 
     Args:
         app: The application.
-        stopped: Set it to end the thread.
+        stopped: Set it to end the threads.
     """
+    has_started = False
 
     def look() -> None:
+        nonlocal has_started
+        serving().refresh()
+        if not has_started:
+            training.request_on_startup()
+        has_started = True
+
+    def follow(mirror: Mirror) -> None:
+        mirror.update(is_suspect=serving().problem is not None)
+
+    with app.app_context():
+        mirror = registry.mirror()
+    threads = [_repeat(app, stopped, "watch-model-store", look)]
+    if mirror is not None:
+        threads.append(_repeat(app, stopped, "mirror-model-store", lambda: follow(mirror)))
+    return threads
+
+
+def _repeat(app: Flask, stopped: threading.Event, name: str, task: Callable[[], None]) -> threading.Thread:
+    def repeat() -> None:
         with app.app_context():
             interval = current_config().reload_interval
         allow_seconds(_PATIENCE)
-        has_started, outage = False, None
+        outage = None
         while True:
             began = time.monotonic()
             try:
                 with app.app_context():
-                    serving().refresh()
-                    if not has_started:
-                        training.request_on_startup()
-                has_started, outage = True, None
+                    task()
+                outage = None
             except Exception as error:  # whatever it was, the view stays, and the next look may succeed
-                away = isinstance(error, QueueUnavailableError) or (
+                away = isinstance(error, UnavailableError) or (
                     isinstance(error, SQLAlchemyError) and is_unavailable(error)
                 )
                 if not away:
-                    logger.exception("refresh_failed")
+                    logger.exception("refresh_failed", thread=name)
                 elif outage is not type(error):
-                    logger.warning("refresh_waits", error=str(error.__cause__ or error))
+                    logger.warning("refresh_waits", thread=name, error=str(error.__cause__ or error))
                 outage = type(error)
             # A large catalogue that changes all the time must not keep a process busy with nothing else.
             if stopped.wait(max(interval, time.monotonic() - began)):
                 return
 
-    thread = threading.Thread(target=look, name="watch-model-store", daemon=True)
+    thread = threading.Thread(target=repeat, name=name, daemon=True)
     thread.start()
     return thread
 

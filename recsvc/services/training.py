@@ -175,6 +175,16 @@ def fail(run_id: str, error: str, *, if_attempt: int | None = None) -> None:
         logger.error("training_failed", run_id=run_id, error=error)
 
 
+def hand_back(run_id: str) -> None:
+    """Puts a run whose worker is told to stop back to where it was before; its job is queued again."""
+    with write_transaction():
+        handed_back = training_runs.change(
+            run_id, status="queued", stage=None, progress=0.0, started_at=None, heartbeat_at=now()
+        )
+    if handed_back:
+        logger.info("training_handed_back", run_id=run_id)
+
+
 def sweep() -> None:
     """Mends what a dead process or an emptied Redis left: no run stays under way that nobody works on."""
     run = training_runs.under_way()

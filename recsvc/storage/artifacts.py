@@ -1,12 +1,16 @@
-"""A model version on disk: an immutable directory of files, with a manifest that names and checks each."""
+"""A model version on disk: an immutable directory of files, with a signed manifest that names each."""
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import json
 import os
+import re
 import shutil
-from collections.abc import Mapping
+import uuid
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -14,61 +18,83 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recsvc.errors import DamagedVersionError
+from recsvc.storage.signing import Signer
 
 MANIFEST = "manifest.json"
-FORMAT = 1
+FORMAT = 2
 
 Arrays = dict[str, NDArray[Any]]
+Manifest = dict[str, Any]
 Stamp = frozenset[tuple[str, int, int, int]]
 
+_LARGEST_MANIFEST = 16_000_000  # bytes
+_PLAIN_NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,127}")
 
-def write_version(
-    folder: Path, *, arrays: Mapping[str, NDArray[Any]], files: Mapping[str, bytes], manifest: dict[str, Any]
-) -> dict[str, Any]:
-    """Writes a version so that it is there whole, or not at all.
 
-    Everything goes into a temporary folder beside the final one, is synced to disk, and is then renamed.
+@contextmanager
+def temporary_folder(beside: Path) -> Iterator[Path]:
+    """A folder to build a version in; what is left of it at the end of the block goes.
+
+    Its maker holds a lock on it. Where a maker was killed, the next one finds the lock free, and sweeps.
 
     Args:
-        folder: The version's folder; must not exist.
+        beside: Where the finished folder is to be; need not exist.
+
+    Raises:
+        OSError: The folder cannot be written.
+    """
+    beside.parent.mkdir(parents=True, exist_ok=True)
+    _sweep(beside.parent)
+    folder, lock = _locked_folder(beside)
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+        os.close(lock)
+
+
+def write_files(
+    folder: Path,
+    *,
+    arrays: Mapping[str, NDArray[Any]],
+    files: Mapping[str, bytes],
+    manifest: Manifest,
+    signer: Signer,
+) -> Manifest:
+    """Fills a folder with a version, and makes it survive a loss of power.
+
+    Args:
+        folder: Exists, and is empty.
         arrays: Names to arrays, each saved as `NAME.npy`.
         files: File names to contents.
-        manifest: What to say of the version; the files' sizes and SHA-256 sums are added.
+        manifest: What to say of the version; the files' sizes and SHA-256 sums and the signature are added.
+        signer: Signs the manifest.
 
     Returns:
         The manifest as written.
 
     Raises:
-        OSError: The disk is full, or the folder cannot be written; nothing is left behind.
+        OSError: The disk is full, or the folder cannot be written.
     """
-    temporary = folder.with_name(f".{folder.name}.{os.getpid()}.tmp")
-    try:
-        # One run is under way at a time: what lies there unfinished is that of a worker that was killed.
-        for abandoned in folder.parent.glob(".*.tmp/"):
-            shutil.rmtree(abandoned, ignore_errors=True)
-        temporary.mkdir(parents=True)
-        for name, array in arrays.items():
-            _save(temporary / f"{name}.npy", np.ascontiguousarray(array))
-        for name, content in files.items():
-            (temporary / name).write_bytes(content)
-        complete = {"format": FORMAT, **manifest, "files": _describe_files(temporary)}
-        (temporary / MANIFEST).write_text(json.dumps(complete, indent=2, sort_keys=True), encoding="utf-8")
-        for path in temporary.iterdir():
-            sync(path)
-        sync(temporary)
-        temporary.rename(folder)
-        sync(folder.parent)
-    except BaseException:
-        shutil.rmtree(temporary, ignore_errors=True)
-        raise
+    for name, array in arrays.items():
+        _save(folder / f"{name}.npy", np.ascontiguousarray(array))
+    for name, content in files.items():
+        (folder / name).write_bytes(content)
+    complete = {"format": FORMAT, **manifest, "files": _describe_files(folder)}
+    complete["signature"] = signer.sign(_encode(complete))
+    (folder / MANIFEST).write_bytes(_encode(complete))
+    for path in folder.iterdir():
+        sync(path)
+    sync(folder)
     return complete
 
 
-def open_version(folder: Path) -> tuple[dict[str, Any], Arrays]:
-    """Checks a version's files against its manifest and maps its arrays into memory, read-only.
+def open_version(folder: Path, signer: Signer) -> tuple[Manifest, Arrays]:
+    """Checks a version's signature and files, and maps its arrays into memory, read-only.
 
     Args:
         folder: The version's folder.
+        signer: Tells whether the manifest is to be believed.
 
     Returns:
         The manifest, and names to memory-mapped arrays.
@@ -76,7 +102,7 @@ def open_version(folder: Path) -> tuple[dict[str, Any], Arrays]:
     Raises:
         DamagedVersionError: A file is missing, cut short, altered or unreadable; the message names it.
     """
-    manifest = read_manifest(folder)
+    manifest = read_manifest(folder, signer)
     arrays: Arrays = {}
     for name, described in manifest["files"].items():
         path = folder / name
@@ -91,27 +117,76 @@ def open_version(folder: Path) -> tuple[dict[str, Any], Arrays]:
     return manifest, arrays
 
 
-def read_manifest(folder: Path) -> dict[str, Any]:
+def read_file(folder: Path, name: str, signer: Signer) -> bytes | None:
+    """Checks a whole version and reads one of its files; None where it has no such file.
+
+    Raises:
+        DamagedVersionError: Any of its files is not what was published; the message names it.
+    """
+    manifest, _ = open_version(folder, signer)
+    if name not in manifest["files"]:
+        return None
+    content = (folder / name).read_bytes()
+    # These bytes, rather than those that were on disk a moment ago.
+    if hashlib.sha256(content).hexdigest() != manifest["files"][name]["sha256"]:
+        raise DamagedVersionError(f"{folder.name}: {name} is not the file that was published.")
+    return content
+
+
+def read_manifest(folder: Path, signer: Signer) -> Manifest:
     """Reads a version's manifest.
 
     Raises:
-        DamagedVersionError: It is missing, not JSON, of another format, or lacks what every manifest has.
+        DamagedVersionError: It is missing, or `check_manifest` refuses it.
     """
+    path = folder / MANIFEST
     try:
-        manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+        with path.open("rb") as file:
+            content = file.read(_LARGEST_MANIFEST + 1)
+    except OSError as error:
         raise DamagedVersionError(f"{folder.name}: {MANIFEST} cannot be read: {error}") from error
+    return check_manifest(folder.name, content, signer)
+
+
+def check_manifest(version: str, content: bytes, signer: Signer) -> Manifest:
+    """Takes a manifest from its bytes.
+
+    Args:
+        version: Whose it ought to be.
+        content: The file's bytes.
+        signer: Tells whether it is to be believed.
+
+    Raises:
+        DamagedVersionError: It is not JSON, of another format, not signed with this secret, altered by a
+            single byte, or another version's.
+    """
+    if len(content) > _LARGEST_MANIFEST:
+        raise DamagedVersionError(f"{version}: {MANIFEST} is larger than {_LARGEST_MANIFEST} bytes.")
+    try:
+        manifest = json.loads(content)
+    except (ValueError, RecursionError) as error:
+        raise DamagedVersionError(f"{version}: {MANIFEST} cannot be read: {error}") from error
     if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
-        raise DamagedVersionError(f"{folder.name}: {MANIFEST} is not of format {FORMAT}.")
-    if manifest.get("version") != folder.name:
-        raise DamagedVersionError(f"{folder.name}: {MANIFEST} is that of {manifest.get('version')}.")
+        raise DamagedVersionError(f"{version}: {MANIFEST} is not of format {FORMAT}. Train again.")
+    unsigned = {name: value for name, value in manifest.items() if name != "signature"}
+    # What was signed is what the file says; a byte that changes nothing of that is refused as well.
+    is_as_written = _encode(manifest) == content
+    if not is_as_written or not signer.has_signed(_encode(unsigned), str(manifest.get("signature"))):
+        raise DamagedVersionError(
+            f"{version}: {MANIFEST} was altered, or signed with another SECRET_KEY. Train again, or add the"
+            " SECRET_KEY that it was made with to SECRET_KEY_FALLBACKS."
+        )
+    if manifest.get("version") != version:
+        raise DamagedVersionError(f"{version}: {MANIFEST} is that of {manifest.get('version')}.")
     files = manifest.get("files")
     well_formed = isinstance(files, dict) and all(
-        isinstance(described, dict) and {"bytes", "sha256"} <= described.keys()
-        for described in files.values()
+        _PLAIN_NAME.fullmatch(name)
+        and isinstance(described, dict)
+        and {"bytes", "sha256"} <= described.keys()
+        for name, described in files.items()
     )
     if not well_formed:
-        raise DamagedVersionError(f"{folder.name}: {MANIFEST} does not describe its files.")
+        raise DamagedVersionError(f"{version}: {MANIFEST} does not describe its files.")
     return manifest
 
 
@@ -133,6 +208,10 @@ def sync(path: Path) -> None:
         os.close(descriptor)
 
 
+def _encode(manifest: Manifest) -> bytes:
+    return json.dumps(manifest, indent=2, sort_keys=True).encode()
+
+
 def _save(path: Path, array: NDArray[Any]) -> None:
     # Where the disk is full, np.save tells how many numbers it has written, but not why it wrote no more.
     with path.open("wb") as file:
@@ -150,3 +229,26 @@ def _describe_files(folder: Path) -> dict[str, dict[str, Any]]:
 def _sha256(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _locked_folder(beside: Path) -> tuple[Path, int]:
+    while True:
+        folder = beside.with_name(f".{beside.name}.{uuid.uuid4().hex[:8]}.tmp")
+        folder.mkdir()
+        with suppress(FileNotFoundError):  # swept before it was locked
+            lock = os.open(folder, os.O_RDONLY)
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if folder.is_dir():
+                return folder, lock
+            os.close(lock)
+
+
+def _sweep(root: Path) -> None:
+    for abandoned in root.glob(".*.tmp/"):
+        with suppress(OSError):
+            lock = os.open(abandoned, os.O_RDONLY)
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                shutil.rmtree(abandoned, ignore_errors=True)
+            finally:
+                os.close(lock)

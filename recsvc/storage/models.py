@@ -13,6 +13,7 @@ from sqlalchemy import (
     ForeignKey,
     Index,
     Integer,
+    LargeBinary,
     SmallInteger,
     String,
     UniqueConstraint,
@@ -189,7 +190,7 @@ class TrainingRun(Base):
 
 
 class ModelVersion(Base):
-    """What a run produced, and what became of it."""
+    """What a run produced, and what became of it. The row outlasts the files."""
 
     __tablename__ = "model_versions"
     __table_args__ = (
@@ -208,7 +209,34 @@ class ModelVersion(Base):
     status: Mapped[str] = mapped_column(String(16))
     created_at: Mapped[datetime] = mapped_column(UtcDateTime, default=now)
     activated_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    pruned_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     manifest: Mapped[dict[str, Any]] = mapped_column(Json)
+
+    @property
+    def files_kept(self) -> bool:
+        """Whether its files are still in the model store, so that it can be made active again."""
+        return self.pruned_at is None
+
+
+class ModelFileChunk(Base):
+    """A piece of a version's file, where the database is the model store. The manifest's is written last."""
+
+    __tablename__ = "model_file_chunks"
+
+    version: Mapped[str] = mapped_column(String(64), primary_key=True)
+    name: Mapped[str] = mapped_column(String(128), primary_key=True)
+    number: Mapped[int] = mapped_column(Integer, primary_key=True)
+    content: Mapped[bytes] = mapped_column(LargeBinary)
+
+
+class ModelPointer(Base):
+    """One row: which version is active, and which was before it, where the database is the model store."""
+
+    __tablename__ = "model_pointer"
+
+    model_pointer_key: Mapped[int] = mapped_column(Integer, primary_key=True)
+    version: Mapped[str | None] = mapped_column(String(64))
+    previous: Mapped[str | None] = mapped_column(String(64))
 
 
 class ApiKey(Base):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import fields
 from pathlib import Path
 
@@ -27,6 +28,11 @@ WRONG = {
     "ATTRIBUTION_DAYS": ["0", "366", "x"],
     "EXPERIMENT": ["a", "a,a", "a,b,2", "a,b,c", "a,b,0.1,c", "a,b c", ",b"],
     "REDIS_URL": ["localhost:6379", "http://:hunter2@h", "redis://:hunter2@h:x/0"],
+    "REDIS_TLS_VERIFY": ["none"],
+    "SECRET_KEY": ["hunter2", "hunter2hunter2hunter2é"],
+    "SECRET_KEY_FALLBACKS": ["hunter2", "long-enough-a-secret,hunter2"],
+    "MODEL_STORE": ["models", "s3", "s3://", "s3:///models", "gs://bucket", "s3://bucket?versioned"],
+    "MODEL_KEEP": ["1", "1001"],
     "RECSVC_ADMIN_KEY": ["hunter2", "hunter2hunter2hunter2é"],
     "AUTO_TRAIN_ON_STARTUP": ["perhaps", "2"],
     "TRAIN_SCHEDULE": ["daily", "0 0 * *", "60 0 * * *", "0 0 30 2 *", "0 0 * * * *", "a b c d e"],
@@ -56,12 +62,19 @@ WRONG = {
     "LOG_FORMAT": ["xml"],
 }
 ANYTHING_GOES = {
-    "INSTANCE_DIR",
-    "SEEN_EVENTS",
+    "INSTANCE_DIR",  # checked against the file system
+    "SEEN_EVENTS",  # checked against EVENT_WEIGHTS
     "JWT_ISSUER",
     "JWT_AUDIENCE",
 }
-SECRET = {"DATABASE_URL", "REDIS_URL", "RECSVC_ADMIN_KEY", "JWT_SECRET"}
+SECRET = {
+    "DATABASE_URL",
+    "REDIS_URL",
+    "RECSVC_ADMIN_KEY",
+    "JWT_SECRET",
+    "SECRET_KEY",
+    "SECRET_KEY_FALLBACKS",
+}
 
 
 def read(**environment: str) -> Config:
@@ -110,6 +123,41 @@ def test_settings_that_do_not_go_together_are_refused():
         read(SEEN_EVENTS="view,stare")
     with pytest.raises(InvalidSettingError, match="RATING_BEST=2 must be above RATING_NEUTRAL=3"):
         read(RATING_BEST="2", RATING_NEUTRAL="3")
+
+
+@pytest.mark.parametrize("store", ["database", "s3://bucket/shop"])
+def test_a_store_that_hosts_share_needs_a_secret_that_they_share(store):
+    with pytest.raises(InvalidSettingError, match=rf"^SECRET_KEY got nothing.*MODEL_STORE={store}"):
+        read(MODEL_STORE=store)
+
+    assert read(MODEL_STORE=store, SECRET_KEY="s" * 16).model_store == store
+
+
+def test_what_a_file_says_of_a_bucket_reaches_the_client_that_reads_the_environment(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    for name in ("AWS_REGION", "AWS_ACCESS_KEY_ID"):
+        monkeypatch.setenv(name, "of the environment")
+    monkeypatch.delenv("AWS_REGION")
+    (tmp_path / ".env").write_text("AWS_REGION=of the file\nAWS_ACCESS_KEY_ID=of the file\n")
+
+    Config.from_environment()
+
+    assert os.environ["AWS_REGION"] == "of the file"
+    assert os.environ["AWS_ACCESS_KEY_ID"] == "of the environment"
+
+
+def test_several_earlier_secrets_are_taken():
+    assert read(SECRET_KEY_FALLBACKS=f"{'a' * 16}, {'b' * 16}").secret_key_fallbacks == ("a" * 16, "b" * 16)
+
+
+@pytest.mark.parametrize(("dyno", "verified"), [(None, True), ("web.1", False)])
+def test_a_redis_that_signs_its_own_certificate_is_trusted_on_heroku_alone(monkeypatch, dyno, verified):
+    monkeypatch.delenv("DYNO", raising=False)
+    if dyno:
+        monkeypatch.setenv("DYNO", dyno)
+
+    assert read().redis_tls_verify is verified
+    assert read(REDIS_TLS_VERIFY="true").redis_tls_verify is True
 
 
 @pytest.mark.parametrize("scheme", ["postgres", "postgresql", "postgresql+psycopg"])

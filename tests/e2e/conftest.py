@@ -156,6 +156,8 @@ class Web(Process):
 class System:
     """The processes of the Procfile, a Redis to kill, and a client."""
 
+    admin_key = ADMIN_KEY
+
     def __init__(self, folder: Path, settings: dict[str, Any]) -> None:
         self.folder = folder
         self.instance = folder / "instance"
@@ -187,7 +189,7 @@ class System:
 
     # Processes
 
-    def _environment(self, **more: Any) -> dict[str, str]:
+    def environment(self, **more: Any) -> dict[str, str]:
         # An empty text stands for the default, and so hides a developer's .env and environment.
         ours = {entry.name.upper(): "" for entry in fields(Config)}
         ours |= {name: str(value) for name, value in {**self.settings, **more}.items()}
@@ -197,16 +199,26 @@ class System:
 
     def _start(self, kind: type[Process], name: str, command: list[str], **more: Any) -> Any:
         log = self.folder / f"{next(self._numbers):02}-{name}.log"
-        process = kind(command, self._environment(**more), log)
+        process = kind(command, self.environment(**more), log)
         self.processes.append(process)
         return process
 
-    def _procfile(self, name: str) -> list[str]:
+    def command(self, name: str) -> list[str]:
         lines = dict(line.split(":", 1) for line in (ROOT / "Procfile").read_text().splitlines() if line)
         return shlex.split(lines[name])
 
+    def start(self, name: str, **more: Any) -> Process:
+        """Starts a process of the Procfile as it stands there."""
+        process: Process = self._start(Process, name, self.command(name), **more)
+        return process
+
+    def run_beside(self, name: str, command: list[str]) -> Process:
+        """Runs something that the system talks to."""
+        process: Process = self._start(Process, name, command)
+        return process
+
     def migrate(self) -> None:
-        process = self._start(Process, "release", self._procfile("release"))
+        process = self.start("release")
         eventually(lambda: not process.is_alive, "the migration to end")
         assert process.exit_code == 0, process.log
 
@@ -239,7 +251,7 @@ class System:
 
     def start_web(self, *, workers: int = 1, **more: Any) -> Web:
         """Starts gunicorn on a port that the kernel chooses, and calls it from now on."""
-        command = [*self._procfile("web"), "--bind", "127.0.0.1:0", "--workers", str(workers)]
+        command = [*self.command("web"), "--bind", "127.0.0.1:0", "--workers", str(workers)]
         web: Web = self._start(Web, "web", command, **more)
         web.says("Listening at: ")
         web.url = web.log.partition("Listening at: ")[2].split()[0]
@@ -256,12 +268,10 @@ class System:
         return web
 
     def start_worker(self, **more: Any) -> Process:
-        worker: Process = self._start(Process, "worker", self._procfile("worker"), **more)
-        return worker
+        return self.start("worker", **more)
 
     def start_scheduler(self, **more: Any) -> Process:
-        scheduler: Process = self._start(Process, "scheduler", self._procfile("scheduler"), **more)
-        return scheduler
+        return self.start("scheduler", **more)
 
     def stop(self) -> None:
         self._client.close()

@@ -6,9 +6,12 @@ import hashlib
 import json
 import os
 import pickle
+import random
 import shutil
 
 import pytest
+
+from recsvc.storage.signing import Signer
 
 pytestmark = pytest.mark.processes
 
@@ -54,14 +57,20 @@ def point_to(system, version, previous):
 
 
 @pytest.fixture
-def trained(system):
+def trained(system, eventually):
     """Two versions, the first of them active and served."""
     system.start_web(workers=2)
     system.start_worker()
     system.fill()
-    first, second = system.train(), system.train()
+    web = system.web
+    first = system.train()
+    eventually(lambda: len(web.events("model_version_served", version=first)) == 2, "both to serve the first")
+    second = system.train()
+    eventually(
+        lambda: len(web.events("model_version_served", version=second)) == 2, "both to serve the other"
+    )
     assert system.call("POST", f"/model-versions/{first}/activate").status_code == 200
-    system.wait_until_served(first)
+    eventually(lambda: len(web.events("model_version_served", version=first)) == 4, "both to have gone back")
     return system, first, second
 
 
@@ -166,18 +175,39 @@ class Poison:
         return os.mkdir, (str(self.folder),)
 
 
-def test_the_web_never_unpickles_what_a_version_holds(trained, eventually):
+def test_a_version_that_somebody_without_the_secret_made_is_refused(trained, eventually):
     system, first, second = trained
+    poison(system, second, Signer(["a guess at the secret"]))
+
+    refused = system.call("POST", f"/model-versions/{second}/activate")
+    assert refused.status_code == 409
+    assert "another SECRET_KEY" in refused.json()["detail"]
+    point_to(system, second, first)
+
+    eventually(lambda: "another SECRET_KEY" in system.ready()["model"], "the forgery to be noticed")
+    assert {system.recommend()["model_version"] for _ in range(20)} == {first}
+
+
+def poison(system, version, signer):
+    """Puts a pickle that does something into a version, and signs for it. Returns what proves that it ran."""
     proof = system.folder / "unpickled"
     content = pickle.dumps(Poison(proof))
-    folder = system.models / second
+    folder = system.models / version
     manifest = json.loads((folder / "manifest.json").read_text())
+    del manifest["signature"]
     manifest["files"]["lightfm.pickle"] = {
         "bytes": len(content),
         "sha256": hashlib.sha256(content).hexdigest(),
     }
     replace(folder / "lightfm.pickle", content)
-    replace(folder / "manifest.json", json.dumps(manifest).encode())
+    manifest["signature"] = signer.sign(json.dumps(manifest, indent=2, sort_keys=True).encode())
+    replace(folder / "manifest.json", json.dumps(manifest, indent=2, sort_keys=True).encode())
+    return proof, content
+
+
+def test_the_web_never_unpickles_what_a_version_holds(trained, eventually):
+    system, first, second = trained
+    proof, content = poison(system, second, Signer([(system.instance / "secret.key").read_text()]))
 
     assert system.call("POST", f"/model-versions/{second}/activate").status_code == 200
     system.wait_until_served(second)
@@ -191,3 +221,35 @@ def test_the_web_never_unpickles_what_a_version_holds(trained, eventually):
     assert not proof.exists()
     pickle.loads(content)
     assert proof.exists(), "the poison would have worked"
+
+
+def test_a_hundred_random_corruptions_are_noticed_and_stop_no_process(make_system, eventually):
+    system = make_system(RELOAD_INTERVAL=0.05)
+    system.migrate()
+    system.start_redis()
+    web = system.start_web(workers=2)
+    system.start_worker()
+    system.fill()
+    good, bad = system.train(), system.train()
+    assert system.call("POST", f"/model-versions/{good}/activate").status_code == 200
+    system.wait_until_served(good)
+    processes = sorted(web.children())
+    chance = random.Random(7)
+    files = sorted(file for file in (system.models / bad).iterdir() if file.stat().st_size)
+    for _ in range(100):
+        file = chance.choice(files)
+        content = file.read_bytes()
+        place = chance.randrange(len(content))
+        altered = bytes([content[place] ^ chance.randrange(1, 256)])
+        replace(file, content[:place] + (b"" if chance.random() < 0.3 else altered + content[place + 1 :]))
+        point_to(system, bad, good)
+
+        eventually(lambda: bad in system.ready()["model"], "the damage to be noticed")
+        assert {system.recommend()["model_version"] for _ in range(4)} == {good}
+        point_to(system, good, bad)
+        eventually(lambda: {system.ready()["model"] for _ in range(6)} == {"ok"}, "all to be well again")
+        replace(file, content)
+
+    assert sorted(web.children()) == processes
+    point_to(system, bad, good)
+    system.wait_until_served(bad)

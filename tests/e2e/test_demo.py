@@ -65,6 +65,21 @@ def test_once_ends_well_after_three_readers_got_lists_from_the_version_that_was_
     assert processes_of(instance) == []
 
 
+def test_it_works_the_same_with_postgresql_as_database_and_model_store(instance, postgres):
+    settings = {
+        "DATABASE_URL": postgres.get_uri(),
+        "MODEL_STORE": "database",
+        "SECRET_KEY": "of this test only",
+    }
+    demo = start(instance, "--once", **settings)
+    output, _ = demo.communicate(timeout=PATIENCE)
+
+    assert demo.returncode == 0, output
+    assert len(re.findall(r"^    [1-5]\. .+ — .+ \(.+\)$", output, re.MULTILINE)) == 15
+    assert not (instance / "recsvc.db").exists()
+    assert processes_of(instance) == []
+
+
 def test_once_fails_when_the_training_does(instance):
     (instance / "models").write_text("where the folder of the versions should be")
 

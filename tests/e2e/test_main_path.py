@@ -106,7 +106,7 @@ def test_no_request_fails_while_versions_change(system, eventually):
             answer = system.call("GET", "/recommendations?user_id=reader-2")
             seen.append((answer.status_code, answer.json().get("model_version")))
 
-    readers = [threading.Thread(target=read_on) for _ in range(4)]
+    readers = [threading.Thread(target=read_on) for _ in range(16)]
     for reader in readers:
         reader.start()
     try:

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import socket
+
 import pytest
 
 pytestmark = pytest.mark.processes
@@ -37,3 +41,55 @@ def test_a_worker_and_a_scheduler_that_never_found_redis_end_well(make_system):
     scheduler.says("waiting_for_redis_or_database")
 
     assert [process.terminate(within=25) for process in (worker, scheduler)] == [0, 0]
+
+
+def test_a_web_with_a_slow_request_under_way_ends_in_time(system):
+    web = system.start_web()
+    host, port = web.url.removeprefix("http://").split(":")
+    with socket.create_connection((host, int(port))) as slow:
+        slow.sendall(
+            f"POST /api/v1/interactions HTTP/1.1\r\nHost: {host}\r\n"
+            f"Authorization: Bearer {system.admin_key}\r\n"
+            "Content-Type: application/json\r\nContent-Length: 100\r\n\r\n{".encode()
+        )
+        assert system.call("GET", "/healthz").status_code == 200
+
+        assert web.terminate(within=25) == 0
+
+
+def test_a_worker_told_to_stop_amid_a_training_hands_its_run_back(system, eventually):
+    system.start_web()
+    system.fill()
+    run_id = system.request_training()
+
+    # More often than a run whose worker died would be tried again: each time it is only put off.
+    for attempt in (1, 2, 3):
+        worker = system.start_worker()
+        system.hold(worker, run_id, attempt=attempt)
+        assert worker.terminate(within=25) == 0
+        handed_back = system.run(run_id)
+        assert (handed_back["status"], handed_back["stage"], handed_back["error"]) == ("queued", None, None)
+    asked = system.call("POST", "/recommendations/train").json()
+    assert (asked["run_id"], asked["already_running"]) == (run_id, True)
+
+    system.start_worker()
+    run = system.wait_for(run_id, "succeeded", within=30)
+    assert run["attempt"] == 4
+    system.wait_until_served(run["model_version"])
+    assert len(system.runs()) == 1
+
+
+def test_a_training_is_handed_back_where_every_process_of_a_dyno_gets_sigterm(system, eventually):
+    system.start_web()
+    system.fill()
+    run_id = system.request_training()
+    worker = system.start_worker()
+    horse = system.hold(worker, run_id)
+
+    os.kill(horse, signal.SIGTERM)
+    os.kill(horse, signal.SIGCONT)
+    assert worker.terminate(within=25) == 0
+
+    assert system.run(run_id)["status"] == "queued"
+    system.start_worker()
+    assert system.wait_for(run_id, "succeeded", within=30)["attempt"] == 2

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from flask import Flask
 
-from recsvc.services import ingestion, training
+from recsvc.services import ingestion, registry, training
 from recsvc.services.catalogue import ItemContent, put_items
 from recsvc.services.ingestion import NewInteraction
 from recsvc.services.recommending import Filters, for_user
@@ -77,3 +77,19 @@ def ids_for(context: Flask) -> Callable[..., list[str]]:
         return [item.item_id for item in for_user(user_id, Filters(k=k, **filters)).items]
 
     return recommend
+
+
+@pytest.fixture
+def publish_again(context: Flask) -> Callable[..., str]:
+    """Publishes what an earlier version holds under another name, and makes it active."""
+
+    def publish(version: str, of: str, *, activate: bool = True) -> str:
+        manifest, arrays = registry.open_version(of)
+        told = {name: manifest[name] for name in ("created_at", "data", "parameters", "metrics")}
+        files = {registry.ESTIMATOR: registry.estimator(of) or b""}
+        registry.publish(version, manifest["run_id"], arrays=arrays, files=files, manifest=told)
+        if activate:
+            registry.activate(version)
+        return version
+
+    return publish

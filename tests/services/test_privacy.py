@@ -175,6 +175,8 @@ def test_the_receipt_says_what_versions_hold_and_when_one_without_the_user_is_ma
     assert "lightfm.pickle" in receipt.still_held
     assert receipt.erased_at < receipt.next_training_at <= receipt.erased_at + timedelta(days=1)
     assert (receipt.next_training_at.hour, receipt.next_training_at.minute) == (0, 0)
+    # Five versions are kept: this one goes when the fifth after it has come.
+    assert receipt.held_until == receipt.next_training_at + timedelta(days=4)
 
 
 def test_what_is_served_of_a_version_has_no_row_a_user(trained, context):

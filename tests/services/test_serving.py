@@ -115,7 +115,7 @@ def test_a_web_process_starts_whatever_the_pointer_looks_like(make_app, database
 def test_the_watcher_swaps_the_view_by_itself(make_app, database_url):
     app = make_app(database_url, reload_interval=0.05)
     stopped = threading.Event()
-    thread = watch(app, stopped)
+    threads = watch(app, stopped)
     try:
         with app.app_context():
             put_item("b1", ItemContent())
@@ -125,7 +125,8 @@ def test_the_watcher_swaps_the_view_by_itself(make_app, database_url):
             assert len(serving().view().item_keys) == 1
     finally:
         stopped.set()
-        thread.join()
+        for thread in threads:
+            thread.join()
 
 
 def test_without_a_model_it_is_ready_and_says_so(context):

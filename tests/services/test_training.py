@@ -13,12 +13,11 @@ from sqlalchemy import func, select, update
 from sqlalchemy.exc import OperationalError
 
 from recsvc import queues
-from recsvc.errors import ConflictError, NotFoundError, QueueUnavailableError
+from recsvc.errors import ConflictError, NotFoundError, QueueUnavailableError, RunEndedError
 from recsvc.extensions import db
 from recsvc.services import learning, registry, training
 from recsvc.services.progress import Progress
 from recsvc.services.serving import serving
-from recsvc.storage.artifacts import open_version
 from recsvc.storage.database import write_transaction
 from recsvc.storage.models import Interaction, TrainingRun
 from recsvc.storage.queries import training_runs
@@ -201,7 +200,7 @@ def test_a_training_ends_in_an_active_version(shop, train):
 def test_a_manifest_tells_what_was_learned_from(shop, train):
     run = train()
 
-    manifest, arrays = open_version(registry.model_store().folder(run.model_version))
+    manifest, arrays = registry.open_version(run.model_version)
     rows = db.session.scalar(select(func.count()).select_from(Interaction))
     assert manifest["data"] == run.data
     assert (run.data["interactions"], run.data["users"], run.data["items"]) == (rows, 24, 16)
@@ -472,3 +471,35 @@ def test_a_run_whose_database_went_away_is_left_to_the_next_attempt(shop, monkey
 
     ended = training.get(run.run_id)
     assert (ended.status, ended.attempt) == ("succeeded", 2)
+
+
+def test_a_run_that_was_handed_back_is_queued_again_and_its_first_attempt_stops(shop):
+    run, _ = ask()
+    start(run.run_id)
+    first = Progress(run.run_id, attempt=1)
+    first.write(stage="fit", progress=0.5)
+
+    training.hand_back(run.run_id)
+
+    waiting = training.get(run.run_id)
+    assert (waiting.status, waiting.stage, waiting.progress, waiting.started_at) == (
+        "queued",
+        None,
+        0.0,
+        None,
+    )
+    assert ask()[0].run_id == run.run_id
+    training.run(run.run_id)
+    ended = training.get(run.run_id)
+    assert (ended.status, ended.attempt) == ("succeeded", 2)
+    with pytest.raises(RunEndedError):
+        first.write(progress=0.6)
+
+
+def test_a_run_that_has_ended_is_not_handed_back(context):
+    run, _ = ask()
+    training.cancel(run.run_id)
+
+    training.hand_back(run.run_id)
+
+    assert training.get(run.run_id).status == "cancelled"

@@ -10,9 +10,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from recsvc.errors import DamagedVersionError, NotFoundError
-from recsvc.storage.artifacts import MANIFEST, open_version, read_manifest, write_version
-from recsvc.storage.model_store import POINTER, DirectoryStore, Pointer
+from recsvc.errors import DamagedVersionError
+from recsvc.storage import artifacts
+from recsvc.storage.artifacts import MANIFEST, read_file, temporary_folder, write_files
+from recsvc.storage.model_stores.directory import DirectoryStore
+from recsvc.storage.signing import Signer
+
+SIGNER = Signer(["a secret of these tests"])
 
 ARRAYS = {
     "item_keys": np.arange(5, dtype=np.int32),
@@ -28,12 +32,24 @@ def publish(tmp_path: Path) -> Publish:
     """Writes a version."""
 
     def write(version: str = "v1", **changes: Any) -> Path:
-        folder = tmp_path / "models" / version
+        store = DirectoryStore(tmp_path / "models")
         given = {"arrays": ARRAYS, "files": {"notes.txt": b"hello"}, "manifest": {"version": version}}
-        write_version(folder, **(given | changes))
-        return folder
+        with temporary_folder(store.folder(version)) as folder:
+            write_files(folder, **({"signer": SIGNER} | given | changes))
+            store.publish(version, folder)
+        return store.folder(version)
 
     return write
+
+
+def open_version(folder: Path) -> tuple[dict[str, Any], dict[str, Any]]:
+    return artifacts.open_version(folder, SIGNER)
+
+
+def signed(content: dict[str, Any]) -> str:
+    """A manifest of that content, signed as one ought to be."""
+    unsigned = json.dumps(content, indent=2, sort_keys=True).encode()
+    return json.dumps(content | {"signature": SIGNER.sign(unsigned)}, indent=2, sort_keys=True)
 
 
 def test_a_version_reads_back_as_it_was_written(publish):
@@ -89,12 +105,19 @@ def test_a_file_that_is_not_what_was_published_is_refused_by_name(publish, damag
         "",
         "{",
         "[]",
+        "[" * 100_000,
         '{"format": 2, "version": "v1", "files": {}}',
-        '{"format": 1, "version": "other", "files": {}}',
-        '{"format": 1, "version": "v1"}',
-        '{"format": 1, "version": "v1", "files": {"a.npy": {}}}',
-        '{"format": 1, "version": "v1", "files": ["a.npy"]}',
+        '{"format": 2, "version": "v1", "files": {}, "signature": 7}',
+        signed({"format": 1, "version": "v1", "files": {}}),
+        signed({"format": 2, "version": "other", "files": {}}),
+        signed({"format": 2, "version": "v1"}),
+        signed({"format": 2, "version": "v1", "files": {"a.npy": {}}}),
+        signed({"format": 2, "version": "v1", "files": ["a.npy"]}),
+        signed({"format": 2, "version": "v1", "files": {"../a.npy": {"bytes": 1, "sha256": ""}}}),
+        signed({"format": 2, "version": "v1", "files": {}}) + " ",
+        signed({"format": 2, "version": "v1", "files": {}}).replace("\n", "\r", 1),
     ],
+    ids=range(14),
 )
 def test_a_manifest_that_cannot_be_trusted_is_refused(publish, content):
     folder = publish()
@@ -106,7 +129,7 @@ def test_a_manifest_that_cannot_be_trusted_is_refused(publish, content):
 
 def test_a_version_without_a_manifest_is_refused(tmp_path):
     with pytest.raises(DamagedVersionError, match=r"manifest\.json cannot be read"):
-        read_manifest(tmp_path)
+        open_version(tmp_path)
 
 
 def test_a_pickle_in_an_array_is_refused(publish):
@@ -120,7 +143,8 @@ def test_a_pickle_in_an_array_is_refused(publish):
         "bytes": len(content),
         "sha256": hashlib.sha256(content).hexdigest(),
     }
-    (folder / MANIFEST).write_text(json.dumps(manifest))
+    del manifest["signature"]
+    (folder / MANIFEST).write_text(signed(manifest))
 
     with pytest.raises(DamagedVersionError, match=r"item_keys\.npy"):
         open_version(folder)
@@ -150,96 +174,89 @@ def test_a_version_that_exists_is_not_written_over(publish):
     assert [path.name for path in folder.parent.iterdir()] == ["v1"]
 
 
-@pytest.fixture
-def store(publish, tmp_path) -> DirectoryStore:
-    publish("v1")
-    publish("v2")
-    publish("v3")
-    return DirectoryStore(tmp_path / "models")
+def test_a_manifest_that_is_signed_with_another_secret_is_refused_and_says_what_to_do(publish):
+    folder = publish(signer=Signer(["another secret"]))
+
+    with pytest.raises(DamagedVersionError, match=r"^v1: manifest\.json .* another SECRET_KEY\. Train again"):
+        open_version(folder)
 
 
-def test_a_store_without_a_pointer_has_no_active_version(store):
-    assert store.pointer() is None
-    assert DirectoryStore(store.root / "absent").pointer() is None
-    assert DirectoryStore(store.root / "absent").versions() == []
+def test_an_earlier_secret_is_still_good_but_signs_no_more(publish):
+    folder = publish()
+    both = Signer(["a newer secret of these tests", "a secret of these tests"])
+
+    assert artifacts.open_version(folder, both)[0]["version"] == "v1"
+    with pytest.raises(DamagedVersionError):
+        open_version(publish("v2", signer=both))
 
 
-def test_the_pointer_names_the_version_and_the_one_before(store):
-    store.activate("v1")
-    assert store.pointer() == Pointer("v1", None)
+def test_a_manifest_of_another_version_is_refused_though_it_is_signed(publish):
+    folder, other = publish("v1"), publish("v2")
+    (folder / MANIFEST).write_bytes((other / MANIFEST).read_bytes())
 
-    store.activate("v2")
-    assert store.pointer() == Pointer("v2", "v1")
-
-
-def test_activating_again_keeps_the_way_back(store):
-    store.activate("v1")
-    store.activate("v2")
-    store.activate("v2")
-
-    assert store.pointer() == Pointer("v2", "v1")
+    with pytest.raises(DamagedVersionError, match=r"^v1: manifest\.json is that of v2"):
+        open_version(folder)
 
 
-def test_what_is_not_published_whole_is_no_version(store):
-    (store.root / "half").mkdir()
-    (store.root / ".v9.1.tmp").mkdir()
-    (store.root / ".v9.1.tmp" / MANIFEST).write_text("{}")
-
-    assert store.versions() == ["v1", "v2", "v3"]
-    with pytest.raises(NotFoundError):
-        store.activate("half")
-    assert store.pointer() is None
-
-
-@pytest.mark.parametrize("content", ["", "{", "[]", "{}", '{"version": "v1"}', "7", b"\xff\xfe"])
-def test_a_damaged_pointer_is_told_and_mended_by_the_next_activation(store, content):
-    (store.root / POINTER).write_bytes(content if isinstance(content, bytes) else content.encode())
-
-    with pytest.raises(DamagedVersionError, match=r"active\.json"):
-        store.pointer()
-
-    store.activate("v3")
-    assert store.pointer() == Pointer("v3", None)
+def test_every_single_bit_of_a_manifest_counts(publish):
+    folder = publish(arrays={}, files={})
+    content = (folder / MANIFEST).read_bytes()
+    for place in range(len(content)):
+        for bit in range(8):
+            altered = bytearray(content)
+            altered[place] ^= 1 << bit
+            (folder / MANIFEST).write_bytes(bytes(altered))
+            with pytest.raises(DamagedVersionError):
+                open_version(folder)
 
 
-def test_a_pointer_is_whole_at_every_moment(store):
-    # Readers look as fast as they can while two threads write: none may see a half-written pointer.
-    import threading
+def test_a_file_is_read_only_where_all_of_them_are_what_was_published(publish):
+    folder = publish()
+    assert read_file(folder, "notes.txt", SIGNER) == b"hello"
+    assert read_file(folder, "other.txt", SIGNER) is None
 
-    store.activate("v1")
-    ended, seen, problems = threading.Event(), set(), []
-
-    def write(versions: list[str]) -> None:
-        try:
-            for number in range(60):
-                store.activate(versions[number % 2])
-        except Exception as error:  # whatever it is, the test is to tell
-            problems.append(error)
-
-    def look() -> None:
-        while not ended.is_set():
-            seen.add(store.pointer().version)
-
-    reader = threading.Thread(target=look)
-    writers = [threading.Thread(target=write, args=(names,)) for names in (["v1", "v2"], ["v2", "v3"])]
-    reader.start()
-    for writer in writers:
-        writer.start()
-    for writer in writers:
-        writer.join()
-    ended.set()
-    reader.join()
-
-    assert problems == []
-    assert seen <= {"v1", "v2", "v3"}
-    assert [path.name for path in store.root.glob(f".{POINTER}*")] == []
+    flip(folder / "item_keys.npy")
+    with pytest.raises(DamagedVersionError, match=r"item_keys\.npy"):
+        read_file(folder, "notes.txt", SIGNER)
 
 
-def test_what_a_killed_worker_left_unfinished_is_gone_after_the_next_version(tmp_path):
-    abandoned = tmp_path / ".20261123T000000Z-dead.4711.tmp"
-    abandoned.mkdir()
+def test_what_a_killed_worker_left_unfinished_is_gone_after_the_next_version(publish, tmp_path):
+    abandoned = tmp_path / "models" / ".20261123T000000Z-dead.4711.tmp"
+    abandoned.mkdir(parents=True)
     (abandoned / "half.npy").write_bytes(b"half")
 
-    write_version(tmp_path / "v2", arrays={}, files={}, manifest={"version": "v2"})
+    publish("v2")
 
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["v2"]
+    assert [path.name for path in abandoned.parent.iterdir()] == ["v2"]
+
+
+def test_what_another_process_is_at_is_left_alone(publish, tmp_path):
+    with temporary_folder(tmp_path / "models" / "v1") as busy:
+        publish("v2")
+        assert busy.is_dir()
+
+    assert [path.name for path in (tmp_path / "models").iterdir()] == ["v2"]
+
+
+def test_folders_made_and_swept_side_by_side_are_not_lost(tmp_path):
+    # Each looks for what was abandoned before it makes its own: none may take another's that is just made.
+    import threading
+
+    problems = []
+
+    def make() -> None:
+        try:
+            for _ in range(100):
+                with temporary_folder(tmp_path / "v1") as folder:
+                    (folder / "file").write_bytes(b"")
+        except OSError as error:
+            problems.append(error)
+
+    threads = [threading.Thread(target=make) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert problems == []
+    assert list(tmp_path.iterdir()) == []

@@ -156,6 +156,7 @@ class ErasureReceiptSchema(Schema):
         metadata={"description": "A run under way, which may have read this user.", "example": None},
     )
     next_training_at = time(required=True, allow_none=True)
+    held_until = time(required=True, allow_none=True)
     erased_at = time(required=True)
 
 

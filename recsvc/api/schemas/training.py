@@ -86,7 +86,14 @@ class ModelVersionSchema(Schema):
     status = fields.String(required=True, metadata={"example": "active"})
     created_at = time(required=True)
     activated_at = time(required=True, allow_none=True)
-    manifest = fields.Dict(required=True, metadata={"example": {"version": EXAMPLE_VERSION, "format": 1}})
+    files_kept = fields.Boolean(
+        required=True,
+        metadata={
+            "description": "Whether it can be activated: MODEL_KEEP versions are kept.",
+            "example": True,
+        },
+    )
+    manifest = fields.Dict(required=True, metadata={"example": {"version": EXAMPLE_VERSION, "format": 2}})
 
 
 class ModelVersionList(Schema):

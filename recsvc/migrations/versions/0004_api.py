@@ -7,7 +7,7 @@ from sqlalchemy.dialects import postgresql
 from recsvc.storage import types
 
 revision = "0004"
-down_revision = "0002"
+down_revision = "0003"
 branch_labels = None
 depends_on = None
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import select, update
@@ -54,4 +55,16 @@ def make_active(version: str) -> None:
 
 def newest_first() -> Sequence[ModelVersion]:
     """All versions, the newest first."""
-    return db.session.scalars(select(ModelVersion).order_by(ModelVersion.version.desc())).all()
+    return db.session.scalars(
+        select(ModelVersion).order_by(ModelVersion.created_at.desc(), ModelVersion.version.desc())
+    ).all()
+
+
+def mark_pruned(version: str, at: datetime | None) -> None:
+    """Records when a version's files were deleted; None takes that back."""
+    db.session.execute(
+        update(ModelVersion)
+        .where(ModelVersion.version == version)
+        .values(pruned_at=at)
+        .execution_options(synchronize_session=False)
+    )
