@@ -14,6 +14,7 @@ from recsvc.config import current_config
 from recsvc.errors import ConflictError, DamagedVersionError, NotFoundError
 from recsvc.recommender.model import Model
 from recsvc.storage import artifacts
+from recsvc.storage.artifacts import Arrays
 from recsvc.storage.database import write_transaction
 from recsvc.storage.model_store import DirectoryStore, ModelStore, Pointer
 from recsvc.storage.models import ModelVersion
@@ -58,6 +59,26 @@ def publish(
         model_versions.insert(version, run_id, complete)
 
 
+def open_version(version: str) -> tuple[dict[str, Any], Arrays]:
+    """Checks a published version's files, and maps its arrays.
+
+    Raises:
+        DamagedVersionError: A file is not what was published; the message names it.
+    """
+    return artifacts.open_version(model_store().folder(version))
+
+
+def discard(version: str) -> None:
+    """Takes a version back that no run stands for any more; one that is active stays."""
+    pointer = _pointer()
+    if pointer is not None and version in {pointer.version, pointer.previous}:
+        return
+    with write_transaction():
+        model_versions.delete(version)
+    model_store().delete(version)
+    logger.info("model_version_discarded", version=version)
+
+
 def activate(version: str) -> ModelVersion:
     """Makes a version the one that every web process serves within seconds.
 
@@ -67,7 +88,7 @@ def activate(version: str) -> ModelVersion:
     """
     get(version)
     try:
-        _, arrays = artifacts.open_version(model_store().folder(version))
+        _, arrays = open_version(version)
         Model.from_arrays(arrays)
     except DamagedVersionError as error:
         raise ConflictError(f"Version {version} cannot be activated. {error.detail}") from error

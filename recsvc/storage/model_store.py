@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import uuid
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,6 +37,9 @@ class ModelStore(Protocol):
     def versions(self) -> list[str]:
         """Names of the versions that are published, oldest first."""
 
+    def delete(self, version: str) -> None:
+        """Takes a version away, where there is one."""
+
     def pointer(self) -> Pointer | None:
         """Which version is active; None before the first is."""
 
@@ -56,6 +60,11 @@ class DirectoryStore:
     def versions(self) -> list[str]:
         """Names of the versions that are there whole, oldest first."""
         return sorted(path.parent.name for path in self.root.glob(f"[!.]*/{MANIFEST}"))
+
+    def delete(self, version: str) -> None:
+        """Takes a version away, first its manifest, so that it is none any more."""
+        (self.folder(version) / MANIFEST).unlink(missing_ok=True)
+        shutil.rmtree(self.folder(version), ignore_errors=True)
 
     def pointer(self) -> Pointer | None:
         """Which version is active.
