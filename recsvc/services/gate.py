@@ -20,8 +20,8 @@ from recsvc.services import registry
 
 logger = structlog.get_logger(__name__)
 
-FEWEST_USERS = 20  # fewer say nothing
-SURE_FROM = 200  # users; with fewer, many a good model is not surely better than what is popular
+FEWEST_USERS = 50  # fewer say next to nothing
+SURE_FROM = 250  # users; with fewer, many a good model is not surely better than what is popular
 PASSED, REJECTED, FORCED = "passed", "rejected", "forced"
 
 _NAMES = {"ndcg_at_10": "NDCG@10", "recall_at_20": "Recall@20"}
@@ -195,7 +195,7 @@ def decide(
 ) -> Verdict:
     """The rule.
 
-    A candidate has to beat popularity by NDCG@10, for sure: the whole 99 % interval of the difference is
+    A candidate has to beat popularity by NDCG@10, for sure: the whole 99.8 % interval of the difference is
     above 0. Fewer than `SURE_FROM` users are too few for that; it need only not be worse for sure. Then it
     must not be worse than the active version in either metric, for sure and by more than what is tolerated:
     the whole interval is below 0, and the mean more than `tolerance` of the active version's figure.
@@ -231,7 +231,7 @@ def decide(
     elif active is None:
         reasons.append(
             f"Too little to compare with the active version {version} by: {new_users} users came to like"
-            f" something after its training, and fewer than {FEWEST_USERS} say nothing."
+            f" something after its training, and fewer than {FEWEST_USERS} say little."
         )
     else:
         for name, (mean, _, high) in active.differences.items():
@@ -253,7 +253,7 @@ def _told(name: str, compared: Comparison, other: str) -> str:
     mean, low, high = compared.differences[name]
     return (
         f"{_NAMES[name]} {compared.ours[name]:.4f} against {compared.theirs[name]:.4f} of {other}"
-        f" (difference {mean:+.4f}, 99 % interval {low:+.4f} to {high:+.4f})"
+        f" (difference {mean:+.4f}, {comparison.LEVEL:.1%} interval {low:+.4f} to {high:+.4f})"
     )
 
 
