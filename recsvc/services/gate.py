@@ -167,8 +167,8 @@ def too_little() -> Verdict:
     """What is said where there is too little to compare anything by."""
     return Verdict(
         PASSED,
-        f"Too little data to tell: something can be held out of fewer than {FEWEST_USERS} users, half of whom"
-        " there are with two liked items or more. A shop so small gets its model unjudged.",
+        f"Too little data to tell: to compare, something is held out of half of the users who like two items"
+        f" or more, and these are fewer than {FEWEST_USERS}. A shop so small gets its model unjudged.",
     )
 
 
