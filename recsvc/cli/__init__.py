@@ -8,7 +8,7 @@ from flask import Flask
 from flask.cli import FlaskGroup
 from sqlalchemy.exc import SQLAlchemyError
 
-from recsvc.cli import config, demo, evaluate, import_data, keys, train, tune, valkey
+from recsvc.cli import config, demo, evaluate, import_data, keys, models, train, tune, valkey
 from recsvc.config import Config, InvalidSettingError
 from recsvc.factory import create_app
 from recsvc.logs import configure_logging
@@ -36,6 +36,7 @@ commands = (
     evaluate.evaluate,
     import_data.import_data,
     keys.keys,
+    models.models,
     train.train,
     tune.tune,
     valkey.valkey,

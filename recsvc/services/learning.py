@@ -9,18 +9,19 @@ from typing import Any
 
 import numpy as np
 import structlog
+from numpy.typing import NDArray
 
 from recsvc.config import Config, current_config
 from recsvc.errors import RunEndedError, TrainingError
 from recsvc.recommender import fitting
 from recsvc.recommender.examples import Examples
-from recsvc.recommender.features import build_features
+from recsvc.recommender.features import FeatureMatrix, build_features
 from recsvc.recommender.fitting import Choice
 from recsvc.recommender.interactions import InteractionColumns, InteractionMatrix, build_matrix
 from recsvc.recommender.model import Model
 from recsvc.recommender.trial import without
 from recsvc.services import gate, registry, tuned
-from recsvc.services.events import event_book
+from recsvc.services.events import scale_of
 from recsvc.services.progress import Progress
 from recsvc.storage import columns
 from recsvc.storage.models import now
@@ -82,6 +83,7 @@ def learn(run_id: str, progress: Progress, *, force: bool) -> str | None:
             "items": len(matrix.item_keys),
             "pairs": int(matrix.strengths.nnz),
             "half_life_days": half_life or 0.0,
+            "sha256": fingerprints(interactions, examples),
         }
         del rows
         progress.write(data=data)
@@ -154,29 +156,20 @@ def read_rows(config: Config, on_progress: Callable[[int, int], None], *, waterm
     read = columns.read_interactions(config.database_url, on_progress)
     if len(read["interaction_key"]) == 0:
         raise TrainingError("There are no interactions to learn from; write some, and train again.")
-    catalogue = columns.read_items(config.database_url)
-    of_items = columns.read_features(config.database_url, "item")
-    of_users = columns.read_features(config.database_url, "user")
     # The keys of so many interactions, left behind here, weigh as much as a part of the work that follows.
     return Rows(
         InteractionColumns(
             read["user_key"], read["item_key"], read["event_code"], read["value"], read["occurred_at"]
         ),
-        catalogue,
-        of_items,
-        of_users,
+        columns.read_items(config.database_url),
+        columns.read_features(config.database_url, "item"),
+        columns.read_features(config.database_url, "user"),
         unseen=len(read["interaction_key"])
         - int(np.searchsorted(read["interaction_key"], watermark, "right")),
         described={
             "interactions": len(read["interaction_key"]),
             "until": from_microseconds(int(read["occurred_at"].max())).isoformat(),
             "watermark": int(read["interaction_key"].max()),
-            "sha256": {
-                "interactions": digest(read),
-                "items": digest(catalogue),
-                "item_features": digest(of_items),
-                "user_features": digest(of_users),
-            },
         },
     )
 
@@ -198,7 +191,7 @@ def build(
     Raises:
         TrainingError: No interaction speaks for any item.
     """
-    matrix = build_matrix(rows.interactions, event_book().scale, rows.catalogue["item_key"], half_life)
+    matrix = build_matrix(rows.interactions, scale_of(config), rows.catalogue["item_key"], half_life)
     if matrix.strengths.nnz == 0:
         raise TrainingError(
             "No interaction speaks for any item: all are dislikes, low ratings, or events of weight 0."
@@ -241,12 +234,25 @@ def settings_of(config: Config) -> dict[str, Any]:
     }
 
 
-def digest(read: columns.Columns) -> str:
-    """SHA-256 of columns: whether rows are those that were read once."""
+def fingerprints(interactions: InteractionColumns, examples: Examples) -> dict[str, str]:
+    """SHA-256 of all that a fit reads, so that it can be told later whether it is still the same."""
+    return {
+        "interactions": _digest(*vars(interactions).values()),
+        "item_features": _digest_of_features(examples.item_features),
+        "user_features": _digest_of_features(examples.user_features),
+    }
+
+
+def _digest_of_features(features: FeatureMatrix) -> str:
+    lengths = np.diff(features.rows.indptr)
+    return _digest(features.feature_keys, features.rows.indices, lengths[lengths > 0])
+
+
+def _digest(*arrays: NDArray[Any]) -> str:
     hashed = hashlib.sha256()
-    for name, column in sorted(read.items()):
-        hashed.update(f"{name} {column.dtype.str} {len(column)}\n".encode())
-        hashed.update(np.ascontiguousarray(column).data)
+    for array in arrays:
+        hashed.update(f"{array.dtype.str} {len(array)}\n".encode())
+        hashed.update(np.ascontiguousarray(array).data)
     return hashed.hexdigest()
 
 

@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import UTC, datetime
 
 import numpy as np
 import pytest
 from sqlalchemy import select, update
 
-from recsvc.demo.readers import generate_interactions, load_catalogue
 from recsvc.demo.shop import open_shop
 from recsvc.extensions import db
 from recsvc.recommender.comparison import Comparison
-from recsvc.services import gate, ingestion, registry, training
-from recsvc.services.ingestion import NewInteraction
-from recsvc.storage.database import chunks, write_transaction
+from recsvc.services import gate, registry, training
+from recsvc.storage.database import write_transaction
 from recsvc.storage.models import Interaction
 
 
@@ -169,23 +166,8 @@ def test_a_poisoned_training_set_is_rejected_and_the_same_data_as_it_was_passes(
     assert registry.model_store().pointer().version == forced.model_version
 
 
-@pytest.fixture
-def rows():
-    """What the demonstration's readers did, in the order in which it happened, in two parts."""
-    done = sorted(
-        generate_interactions(load_catalogue(), until=datetime.now(UTC)), key=lambda row: row["occurred_at"]
-    )
-    cut = int(0.85 * len(done))
-    return done[:cut], done[cut:]
-
-
-def write(rows) -> None:
-    for some in chunks(rows, 1_000):
-        assert not ingestion.record_batch(enumerate(NewInteraction(**row) for row in some)).rejected
-
-
-def test_a_candidate_meets_the_active_version_on_what_came_after_that_ones_training(empty, rows):
-    before, after = rows
+def test_a_candidate_meets_the_active_version_on_what_came_after_that_ones_training(empty, readers, write):
+    before, after = readers
     write(before)
     first = train()
     write(after)
@@ -203,8 +185,8 @@ def test_a_candidate_meets_the_active_version_on_what_came_after_that_ones_train
     assert f"not worse than the active version {first.model_version}" in second.gate["reason"]
 
 
-def test_a_candidate_that_beats_popularity_but_not_the_active_version_is_rejected(empty, rows):
-    before, after = rows
+def test_a_candidate_that_beats_popularity_but_not_the_active_version_is_rejected(empty, readers, write):
+    before, after = readers
     write(before)
     first = train()
     shuffle_users(share=0.4)
