@@ -30,10 +30,6 @@ from recsvc.storage.types import from_microseconds
 logger = structlog.get_logger(__name__)
 
 
-# What the voices that were chosen with may lack of all likes, and still stand for a fit of all of them.
-_LITTLE = 0.05
-
-
 @dataclass(frozen=True)
 class Rows:
     """What the database has to learn from.
@@ -261,9 +257,9 @@ def _candidate(
 ) -> Model:
     """What is compared: the chosen parameters and blend, fitted to what was not set aside.
 
-    The voices that were chosen with are such a fit, but for what choosing itself held out. That is alike for
-    what is popular; an active version that was fitted to it too would have an advantage. So there they are
-    fitted anew, unless it is little.
+    The voices that were chosen with are such a fit, but for what choosing itself held out. What is popular is
+    counted without that too; an active version that was fitted to it would have an advantage, so to meet one
+    they are fitted anew.
 
     Args:
         left: What was not set aside.
@@ -272,13 +268,12 @@ def _candidate(
         anew: Whether the candidate is to meet the active version.
         progress: Told how far it is.
     """
-    held_out = choice.held_out
-    if held_out is None:
-        return fitting.assemble(left, rest, choice.voices, choice.blend)
-    lacking = 1 - held_out.strengths.nnz / max(left.strengths.nnz, 1)
-    if not anew or lacking <= _LITTLE:
-        return fitting.assemble(left, rest.rest_of(left, held_out), choice.voices, choice.blend)
-    return fitting.fit(left, rest, choice.parameters, choice.blend, lambda done: progress.fraction(done / 2))
+    if anew:
+        return fitting.fit(
+            left, rest, choice.parameters, choice.blend, lambda done: progress.fraction(done / 2)
+        )
+    known = rest if choice.held_out is None else rest.rest_of(left, choice.held_out)
+    return fitting.assemble(left, known, choice.voices, choice.blend)
 
 
 def _publish(version: str, run_id: str, model: Model, manifest: dict[str, Any]) -> None:
