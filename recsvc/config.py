@@ -344,6 +344,11 @@ class Config:
         30, _integer(1, 1440), "Minutes that a scheduled tuning takes; it gives way to a training."
     )
     train_timeout: int = _setting(3600, _integer(1, 86_400), "Seconds after which a training run fails.")
+    gate_tolerance: float = _setting(
+        0.05,
+        _decimal(0, 1),
+        "By what share of the active version's NDCG@10 or Recall@20 a new one may be worse and still pass.",
+    )
     train_threads: int = _setting(
         os.cpu_count, _integer(1, 256), "Threads to fit with. 1 makes a fit repeatable bit for bit."
     )

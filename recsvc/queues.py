@@ -31,6 +31,7 @@ REQUEST_SCHEDULED_TUNING = "jobs.tuning.request_scheduled"
 DISPATCH_PATIENCE = 600  # seconds for which the scheduled job waits for a database or Redis that is away
 
 _ANSWER_TIMEOUT = 2.0
+_TRAINING_SLACK = 60  # seconds beside those of TRAIN_TIMEOUT: to come to the end of an epoch
 _TUNING_JOB_ID = "tuning"
 _TUNING_SLACK = 900  # seconds beside those of TUNE_MINUTES: to read, and to end a step of a fit
 
@@ -90,7 +91,8 @@ def enqueue_training(run_id: str) -> None:
             TRAIN,
             run_id,
             job_id=training_job_id(run_id),
-            job_timeout=config.train_timeout,
+            # The run is ended in time by whoever works on it; this is for one who is stuck and cannot.
+            job_timeout=config.train_timeout + _TRAINING_SLACK,
             # Only a job whose worker died is tried again: one that fails by itself ends its run first.
             retry=Retry(max=1),
             on_failure=Callback(TRAINING_JOB_FAILED),

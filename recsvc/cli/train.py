@@ -7,7 +7,13 @@ import time
 import click
 from flask.cli import with_appcontext
 from rich.console import Console
-from rich.progress import Progress
+from rich.progress import (
+    BarColumn,
+    Progress,
+    TaskProgressColumn,
+    TextColumn,
+    TimeElapsedColumn,
+)
 
 from recsvc.errors import RecsvcError
 from recsvc.extensions import db
@@ -16,42 +22,72 @@ from recsvc.storage.models import UNDER_WAY, TrainingRun
 
 _LOOK_EVERY = 0.5  # seconds
 _NOBODY_AFTER = 10.0  # seconds
+_ENDED = {"failed": "failed", "rejected": "was rejected", "cancelled": "was cancelled"}
 
 
 @click.command()
 @click.option("--wait", is_flag=True, help="Show the progress, and end when the run does.")
 @click.option("--reason", help="Why, in your words; kept with the run.")
+@click.option("--force", is_flag=True, help="Make it active even where the gate would reject it.")
 @with_appcontext
-def train(wait: bool, reason: str | None) -> None:
+def train(wait: bool, reason: str | None, force: bool) -> None:
     """Ask for a training on all interactions; a worker does it.
 
     Where a run is under way already, that one is meant. With --wait the exit code is 0 only if the run
     succeeded.
     """
     try:
-        run, already_running = training.request("manual", requested_by="command line", reason=reason)
+        run, already_running = training.request(
+            "manual", requested_by="command line", reason=reason, force=force
+        )
     except RecsvcError as error:
         raise click.ClickException(error.detail) from error
     click.echo(f"Run {run.run_id} {'is under way already' if already_running else 'is queued'}.")
+    if already_running and force and not run.force:
+        click.echo("It is not forced: ask again when it has ended.", err=True)
     if wait:
         ended = _follow(run.run_id)
+        why = (ended.gate or {}).get("reason", "")
         if ended.status != "succeeded":
-            raise click.ClickException(f"The run {ended.status}. {ended.error or ''}".strip())
+            raise click.ClickException(f"The run {_ENDED[ended.status]}. {ended.error or why}".strip())
+        click.echo(why)
         click.echo(f"Version {ended.model_version} is active.")
 
 
 def _follow(run_id: str) -> TrainingRun:
     began, is_warned = time.monotonic(), False
-    with Progress(console=Console(stderr=True)) as bar:
-        task = bar.add_task("queued", total=1.0)
+    columns = (
+        TextColumn("{task.description:9}"),
+        BarColumn(),
+        TaskProgressColumn(),
+        TimeElapsedColumn(),
+        TextColumn("{task.fields[detail]}"),
+    )
+    with Progress(*columns, console=Console(stderr=True)) as bar:
+        task, shown = bar.add_task("queued", total=1.0, detail=""), "queued"
         while True:
             # SQLite would show what it was when this transaction began, for ever.
             db.session.rollback()
             run = training.get(run_id)
-            bar.update(task, description=run.stage or run.status, completed=run.progress)
+            if run.stage is not None and run.stage != shown:
+                bar.update(task, completed=1.0)
+                bar.stop_task(task)
+                task, shown = bar.add_task(run.stage, total=1.0, detail=""), run.stage
+            bar.update(task, completed=run.progress, detail=_detail(run))
             if run.status not in UNDER_WAY:
                 return run
             if run.status == "queued" and not is_warned and time.monotonic() - began > _NOBODY_AFTER:
                 bar.console.print("No worker has taken it yet. Does one run? python worker.py")
                 is_warned = True
             time.sleep(_LOOK_EVERY)
+
+
+def _detail(run: TrainingRun) -> str:
+    parts = []
+    if run.stage == "read" and run.rows_read:
+        parts.append(f"{run.rows_read:,} rows")
+    if run.epoch:
+        parts.append(f"epoch {run.epoch}")
+    if run.attempt > 1:
+        parts.append(f"attempt {run.attempt}")
+    return ", ".join(parts)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
@@ -51,6 +51,7 @@ class Examples:
         user_features: Rows of the users.
         seed: Of everything random.
         threads: Threads to learn with.
+        on_epoch: Told the number of each pass over the examples, from 1, by a voice that makes passes.
     """
 
     strengths: sparse.csr_array[Any]
@@ -59,6 +60,7 @@ class Examples:
     user_features: FeatureMatrix
     seed: int
     threads: int
+    on_epoch: Callable[[int], None] = lambda epoch: None
 
     @cached_property
     def counts(self) -> NDArray[np.intp]:

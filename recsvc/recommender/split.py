@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from typing import Any
 
@@ -77,6 +77,56 @@ def hold_out_latest(
     pairs = _pairs_of(matrix, chosen)
     histories, relevant = _divide(matrix, pairs, is_held[pairs.positions])
     return HeldOut(_without(matrix, positions), chosen, relevant, histories)
+
+
+def hold_out_newest(
+    matrix: InteractionMatrix,
+    columns: InteractionColumns,
+    *,
+    since: int,
+    share: float,
+    fewest_items: int,
+    most_users: int,
+    seed: int,
+) -> tuple[HeldOut, NDArray[np.bool_]]:
+    """Holds out what some users came to like last, in the order in which it was received.
+
+    Users who came to like something from row `since` on are taken first: all of that is held out of them, or,
+    where there is nothing before it, a share of what they like. Of the others a share is held out. When it
+    happened does not matter: an old purchase that was imported today is new to whoever learned yesterday.
+
+    Args:
+        matrix: Built from `columns`.
+        columns: All interactions, in the order in which they were received.
+        since: The first row that is new; the number of rows where none is.
+        share: Of a user's liked items, how many to hold out; at least one.
+        fewest_items: Users who like fewer items, and nothing new beside something old, are left whole.
+        most_users: From how many users to hold out.
+        seed: Chooses the users.
+
+    Returns:
+        The rest, and what was held out; and of which of the users all of that is new: bool, shape (n,).
+    """
+    random = np.random.default_rng(seed)
+    lengths = np.diff(matrix.strengths.indptr)
+    came = np.zeros(len(lengths), dtype=bool)
+    came[locate(matrix.user_keys, np.unique(columns.user_keys[since:]))] = True
+    others = _some(np.flatnonzero(~came & (lengths >= max(2, fewest_items))), most_users, random)
+    pairs = _pairs_of(matrix, np.union1d(np.flatnonzero(came), others))
+    received = replace(columns, occurred_at=np.arange(len(columns)))
+    firsts = _moments(matrix, received, pairs, np.minimum)
+    counts, new = pairs.counts(), _count_by(pairs.bounds, firsts >= since)
+    wanted = np.where((new > 0) & (new < counts), new, _part(share, counts))
+    is_new = (new > 0) & ((new < counts) | (counts >= max(2, fewest_items)))
+    is_other = (new == 0) & (counts >= max(2, fewest_items))
+
+    newest = _some(np.flatnonzero(is_new), most_users, random)
+    chosen = np.sort(np.append(newest, _some(np.flatnonzero(is_other), most_users - len(newest), random)))
+    of_chosen = _pairs_of(matrix, pairs.user_indexes[chosen])
+    held = _last(pairs, np.lexsort((firsts, pairs.owners())), wanted)[np.isin(pairs.owners(), chosen)]
+    histories, relevant = _divide(matrix, of_chosen, held)
+    rest = _without(matrix, of_chosen.positions[held])
+    return HeldOut(rest, of_chosen.user_indexes, relevant, histories), is_new[chosen]
 
 
 def leave_last_out(
@@ -294,8 +344,12 @@ def _latest(
         Shape (p,).
     """
     moments = _moments(matrix, columns, pairs, np.maximum)
-    order = np.lexsort((random.random(len(moments)), moments, pairs.owners()))
-    # The sort leaves every user's pairs between the same bounds, the latest of them last.
+    return _last(pairs, np.lexsort((random.random(len(moments)), moments, pairs.owners())), wanted)
+
+
+def _last(pairs: _Pairs, order: NDArray[np.intp], wanted: NDArray[np.intp]) -> NDArray[np.bool_]:
+    """Which pairs are the last of their user in an order that keeps users together, shape (p,)."""
+    # Sorted so, every user's pairs stay between the same bounds.
     is_last = np.arange(len(order)) >= np.repeat(pairs.bounds[1:] - wanted, pairs.counts())
     held = np.zeros(len(order), dtype=bool)
     held[order[is_last]] = True

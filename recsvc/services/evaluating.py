@@ -99,7 +99,7 @@ def evaluate(
         raise ConflictError(
             f"None of the voices in VOICES says anything of cold items: {', '.join(sorted(config.voices))}."
         )
-    rows = read_rows(config, lambda done: on_progress("read", done))
+    rows = read_rows(config, lambda read, total: on_progress("read", read / max(total, 1)))
     settings = limits_of(config)
     limits, half_life = tuned.in_force(config, settings)
     matrix, examples = build(config, rows, half_life)

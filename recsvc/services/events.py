@@ -53,17 +53,21 @@ def event_book() -> EventBook:
     """The events of the settings; read once in a process, codes given where an event is new."""
     book: EventBook | None = current_app.extensions.get("recsvc.events")
     if book is None:
-        config = current_config()
-        known = interactions.event_codes()
-        if not set(config.event_weights) <= known.keys():
-            with write_transaction():
-                known = interactions.ensure_event_codes(list(config.event_weights))
-        book = _book(config, known)
+        book = _book(current_config())
         current_app.extensions["recsvc.events"] = book
     return book
 
 
-def _book(config: Config, known: dict[str, int]) -> EventBook:
+def scale_of(config: Config) -> EventScale:
+    """What each event says of a liking by some settings, be they in force or not."""
+    return _book(config).scale
+
+
+def _book(config: Config) -> EventBook:
+    known = interactions.event_codes()
+    if not set(config.event_weights) <= known.keys():
+        with write_transaction():
+            known = interactions.ensure_event_codes(list(config.event_weights))
     # An event that settings name no more keeps its code, and says nothing.
     weights = np.zeros(max(known.values()) + 1, np.float32)
     for event, weight in config.event_weights.items():

@@ -31,6 +31,7 @@ class Progress:
         self.attempt = attempt
         self._seconds: dict[str, float] = {}
         self._written_at = 0.0
+        self._unwritten: dict[str, Any] = {}
 
     def write(self, **values: Any) -> None:
         """Writes to the run.
@@ -39,9 +40,12 @@ class Progress:
             RunEndedError: It was cancelled, or another attempt has taken over.
         """
         with write_transaction():
-            is_current = training_runs.change(self.run_id, if_attempt=self.attempt, **values)
+            is_current = training_runs.change(
+                self.run_id, if_attempt=self.attempt, **{**self._unwritten, **values}
+            )
         if not is_current:
-            raise RunEndedError("The run was cancelled, or another worker has taken it over.")
+            raise RunEndedError("The run was cancelled, took too long, or another worker has taken it over.")
+        self._unwritten = {}
         self._written_at = time.monotonic()
 
     def fraction(self, done: float) -> None:
@@ -61,28 +65,62 @@ class Progress:
             logger.warning("progress_not_written", run_id=self.run_id, error=str(error.__cause__ or error))
             self._written_at = time.monotonic()
 
+    def rows(self, read: int, total: int) -> None:
+        """Notes how many rows have been read, of how many; as often as `fraction` writes.
+
+        Raises:
+            RunEndedError: As `write` does.
+        """
+        self._unwritten["rows_read"] = read
+        self.fraction(read / max(total, 1))
+
+    def epoch(self, number: int) -> None:
+        """Notes the epoch that a fit has come to, for when the next fraction is written."""
+        self._unwritten["epoch"] = number
+
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
         """Times a stage of the run, and says when it begins and what it took."""
-        self.write(stage=name, progress=0.0)
+        self._unwritten.pop("epoch", None)
+        self.write(stage=name, progress=0.0, epoch=None)
         began = time.monotonic()
         yield
         self._seconds[name] = round(time.monotonic() - began, 3)
         self.write(seconds=dict(self._seconds))
-        logger.info("training_stage", run_id=self.run_id, stage=name, seconds=self._seconds[name])
+        logger.info(
+            "training_stage",
+            run_id=self.run_id,
+            attempt=self.attempt,
+            stage=name,
+            seconds=self._seconds[name],
+        )
 
 
 @contextmanager
-def heartbeat(run_id: str, attempt: int) -> Iterator[None]:
-    """Writes to the run every few seconds that this process lives, until the block ends."""
+def heartbeat(run_id: str, attempt: int, timeout: float) -> Iterator[None]:
+    """Writes to the run every few seconds that this process lives, until the block ends.
+
+    After `timeout` seconds it ends the run as failed, whatever the process is at, which learns it
+    when it next tells how far it is.
+
+    Args:
+        run_id: The training run.
+        attempt: Which attempt at it.
+        timeout: Seconds that the attempt may take.
+    """
     app: Flask = current_app._get_current_object()  # type: ignore[attr-defined]
     stopped = threading.Event()
+    deadline = time.monotonic() + timeout
 
     def beat() -> None:
-        while not stopped.wait(_BEAT_EVERY):
+        is_late = False
+        while not stopped.wait(_BEAT_EVERY if is_late else min(_BEAT_EVERY, deadline - time.monotonic())):
             try:
                 with app.app_context(), write_transaction():
                     training_runs.change(run_id, if_attempt=attempt, heartbeat_at=now())
+                    if time.monotonic() >= deadline and not is_late:
+                        _end_late(run_id, attempt, timeout)
+                        is_late = True
             except SQLAlchemyError as error:
                 logger.warning("heartbeat_missed", run_id=run_id, error=str(error))
 
@@ -93,3 +131,17 @@ def heartbeat(run_id: str, attempt: int) -> Iterator[None]:
     finally:
         stopped.set()
         thread.join()
+
+
+def _end_late(run_id: str, attempt: int, timeout: float) -> None:
+    # What is being activated may be served already, and takes no more than moments.
+    is_ended = training_runs.change(
+        run_id,
+        if_attempt=attempt,
+        unless_stage="activate",
+        status="failed",
+        finished_at=now(),
+        error=f"The training took longer than TRAIN_TIMEOUT={timeout:g} seconds.",
+    )
+    if is_ended:
+        logger.error("training_failed", run_id=run_id, error=f"It took longer than {timeout:g} seconds.")

@@ -130,6 +130,23 @@ def estimator(version: str) -> bytes | None:
     return artifacts.read_file(_folder(version), ESTIMATOR, signer())
 
 
+def discard(version: str) -> None:
+    """Takes a version back that no run stands for any more; one that is active stays.
+
+    Raises:
+        DamagedVersionError: The store's pointer cannot be read, so that nobody knows which version is active.
+        ModelStoreUnavailableError: The model store does not answer.
+    """
+    store = model_store()
+    pointer = store.pointer()
+    if pointer is not None and version in {pointer.version, pointer.previous}:
+        return
+    with write_transaction():
+        model_versions.delete(version)
+    store.delete(version)
+    logger.info("model_version_discarded", version=version)
+
+
 def activate(version: str) -> ModelVersion:
     """Makes a version the one that every web process serves within seconds.
 

@@ -201,7 +201,7 @@ def sweep() -> None:
 
 
 def run(run_id: str) -> None:
-    """Works on a run: read, build, evaluate, fit, publish, activate. Called by the worker alone.
+    """Works on a run: read, build, evaluate, gate, fit, publish, activate. Called by the worker alone.
 
     A run that has ended, or has been taken over by another attempt, is left alone.
 
@@ -222,16 +222,23 @@ def run(run_id: str) -> None:
             heartbeat_at=now(),
             stage=None,
             progress=0.0,
+            epoch=None,
+            rows_read=None,
             seconds={},
         )
+        force = present.force
     registry.reconcile()
     progress = Progress(run_id, attempt)
     try:
         # LightFM has threads of its own; those of the linear algebra beside them would be in their way.
-        with heartbeat(run_id, attempt), threadpool_limits(limits=1, user_api="blas"):
-            version = learn(run_id, progress)
-        progress.write(status="succeeded", model_version=version, progress=1.0, finished_at=now())
-        logger.info("training_succeeded", run_id=run_id, version=version)
+        with (
+            heartbeat(run_id, attempt, current_config().train_timeout),
+            threadpool_limits(limits=1, user_api="blas"),
+        ):
+            version = learn(run_id, progress, force=force)
+        status = "rejected" if version is None else "succeeded"
+        progress.write(status=status, model_version=version, progress=1.0, finished_at=now())
+        logger.info(f"training_{status}", run_id=run_id, version=version)
     except RunEndedError as ended:
         logger.warning("training_stopped", run_id=run_id, attempt=attempt, why=ended.detail)
     except TrainingError as error:

@@ -10,6 +10,9 @@ import pytest
 
 from recsvc.cli import train as command
 from recsvc.services import training
+from recsvc.storage.database import write_transaction
+from recsvc.storage.models import TrainingRun
+from recsvc.storage.queries import training_runs
 
 
 @pytest.mark.parametrize("arguments", [["config"], ["--help"], ["keys", "list"], ["train"], ["nope"]])
@@ -121,3 +124,52 @@ def test_whoever_waits_for_a_run_sees_it_end(app, monkeypatch):
         ender.join()
 
     assert found == ["failed"]
+
+
+def test_whoever_waits_sees_every_stage_with_its_rows_and_epochs(app, monkeypatch, capsys):
+    monkeypatch.setattr(command, "_LOOK_EVERY", 0.0)
+    steps = [
+        {"status": "running", "attempt": 1, "stage": "read", "progress": 0.5, "rows_read": 12_345},
+        {"stage": "fit", "progress": 0.25, "epoch": 7},
+        {"attempt": 2},
+        {"status": "rejected", "gate": {"decision": "rejected", "reason": "It is bad."}},
+    ]
+
+    def go_on(_seconds: float) -> None:
+        with write_transaction():
+            training_runs.change(run.run_id, **steps.pop(0))
+
+    with app.app_context():
+        run, _ = training.request("manual", requested_by="test")
+        monkeypatch.setattr(command.time, "sleep", go_on)
+        ended = command._follow(run.run_id)
+
+    shown = capsys.readouterr().err
+    assert ended.status == "rejected"
+    assert [name for name in ("queued", "read", "fit") if name in shown] == ["queued", "read", "fit"]
+    assert "epoch 7, attempt 2" in shown
+
+
+def test_a_rejected_run_ends_the_wait_with_its_reason_and_a_code(recsvc, monkeypatch):
+    def reject(run_id: str) -> TrainingRun:
+        with write_transaction():
+            training_runs.change(
+                run_id, status="rejected", gate={"reason": "It does not surely beat popularity."}
+            )
+        return training.get(run_id)
+
+    monkeypatch.setattr(command, "_follow", reject)
+
+    code, _, err = recsvc("train", "--wait")
+
+    assert code == 1
+    assert err.endswith("Error: The run was rejected. It does not surely beat popularity.\n")
+
+
+def test_a_training_can_be_forced_and_one_under_way_cannot(recsvc):
+    assert recsvc("train")[0] == 0
+
+    code, out, err = recsvc("train", "--force")
+
+    assert (code, "is under way already" in out) == (0, True)
+    assert err == "It is not forced: ask again when it has ended.\n"

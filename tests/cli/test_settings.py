@@ -39,6 +39,7 @@ WRONG = {
     "TUNE_SCHEDULE": ["weekly", "0 3 * *", "0 0 30 2 *"],
     "TUNE_MINUTES": ["0", "1441", "0.5"],
     "TRAIN_TIMEOUT": ["0", "86401", "1.5"],
+    "GATE_TOLERANCE": ["-0.01", "1.1", "nan", "5%"],
     "TRAIN_THREADS": ["0", "257"],
     "TRAIN_SEED": ["-1", "2147483648", "x"],
     "EVENT_WEIGHTS": ["view", "view=", "=1", "view=much", "view=-1", "a b=1", "view=1001", f"{'x' * 33}=1"],

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 from flask import Flask
 
+from recsvc.demo.readers import generate_interactions, load_catalogue
 from recsvc.services import ingestion, registry, training
 from recsvc.services.catalogue import ItemContent, put_items
 from recsvc.services.ingestion import NewInteraction
 from recsvc.services.recommending import Filters, for_user
 from recsvc.services.serving import serving
+from recsvc.storage.database import chunks
 from recsvc.storage.models import TrainingRun
+
+Row = dict[str, Any]
 
 SHELVES = {shelf: [f"{shelf}-{number}" for number in range(8)] for shelf in ("crime", "poetry")}
 
@@ -46,6 +51,27 @@ def shop(context: Flask) -> dict[str, list[str]]:
     ]
     assert ingestion.record_batch(enumerate(rows)).accepted == len(rows)
     return SHELVES
+
+
+@pytest.fixture(scope="session")
+def readers() -> tuple[list[Row], list[Row]]:
+    """What the demonstration's readers did, in the order in which it happened, in two parts."""
+    done = sorted(
+        generate_interactions(load_catalogue(), until=datetime.now(UTC)), key=lambda row: row["occurred_at"]
+    )
+    cut = int(0.85 * len(done))
+    return done[:cut], done[cut:]
+
+
+@pytest.fixture
+def write() -> Callable[[list[Row]], None]:
+    """Writes such rows."""
+
+    def record(rows: list[Row]) -> None:
+        for some in chunks(rows, 1_000):
+            assert not ingestion.record_batch(enumerate(NewInteraction(**row) for row in some)).rejected
+
+    return record
 
 
 @pytest.fixture

@@ -174,7 +174,7 @@ def test_users_held_out_whole_leave_most_to_learn_from(two_tastes):
 
 @pytest.mark.parametrize("split", SPLITS)
 def test_the_split_within_has_the_same_indexes_and_nothing_that_was_held_out(two_tastes, split):
-    rows = read_rows(current_config(), lambda done: None)
+    rows = read_rows(current_config(), lambda read, total: None)
     matrix, examples = build(current_config(), rows, None)
     columns = rows.interactions
     outer = trial.SPLITS[split](matrix, columns, 2_000, 1)

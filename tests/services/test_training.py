@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import json
 import threading
+import time
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
@@ -15,8 +18,9 @@ from sqlalchemy.exc import OperationalError
 from recsvc import queues
 from recsvc.errors import ConflictError, NotFoundError, QueueUnavailableError, RunEndedError
 from recsvc.extensions import db
+from recsvc.logs import configure_logging
 from recsvc.services import learning, registry, training
-from recsvc.services.progress import Progress
+from recsvc.services.progress import Progress, heartbeat
 from recsvc.services.serving import serving
 from recsvc.storage.database import write_transaction
 from recsvc.storage.models import Interaction, TrainingRun
@@ -258,23 +262,29 @@ def test_a_run_cancelled_while_queued_is_left_alone_by_the_worker(shop):
     assert registry.everything() == []
 
 
-def test_a_run_cancelled_at_work_stops_and_the_active_version_stays(shop, train, monkeypatch):
+@pytest.mark.parametrize("stage", ["read", "build", "evaluate", "gate", "fit", "publish", "activate"])
+def test_a_run_cancelled_at_work_stops_and_leaves_nothing_behind(shop, train, monkeypatch, stage):
     before = train().model_version
     run, _ = ask()
     write = Progress.write
 
-    def cancel_at_fit(self, **values):
-        if values.get("stage") == "fit":
+    def cancel_at_stage(self, **values):
+        # As the stage ends; the last just before it begins, for then it is too late.
+        if values.get("stage") == stage == "activate" or (
+            stage in values.get("seconds", {}) and list(values["seconds"])[-1] == stage
+        ):
             training.cancel(self.run_id)
         write(self, **values)
 
-    monkeypatch.setattr(Progress, "write", cancel_at_fit)
+    monkeypatch.setattr(Progress, "write", cancel_at_stage)
     training.run(run.run_id)
 
     ended = training.get(run.run_id)
-    assert (ended.status, ended.stage != "publish", ended.model_version) == ("cancelled", True, None)
+    assert (ended.status, ended.model_version) == ("cancelled", None)
     assert registry.model_store().pointer().version == before
-    assert registry.model_store().versions() == [before]
+    assert [version.version for version in registry.everything()] == [before]
+    root = registry.model_store().root
+    assert sorted(path.name for path in root.iterdir()) == sorted(["active.json", before])
 
 
 def test_what_has_ended_cannot_be_cancelled(context):
@@ -503,3 +513,106 @@ def test_a_run_that_has_ended_is_not_handed_back(context):
     training.hand_back(run.run_id)
 
     assert training.get(run.run_id).status == "cancelled"
+
+
+def test_a_version_of_a_run_that_was_taken_over_is_kept_where_it_is_active(shop, train):
+    version = train().model_version
+
+    registry.discard(version)
+
+    assert registry.model_store().versions() == [version]
+    assert registry.get(version).status == "active"
+
+
+def test_a_run_that_takes_too_long_fails_in_words_and_stops_at_its_next_step(shop, context, monkeypatch):
+    config = context.extensions["recsvc.config"]
+    monkeypatch.setitem(context.extensions, "recsvc.config", replace(config, train_timeout=1))
+    run, _ = ask()
+    choose, went_on = learning.fitting.choose, []
+
+    def wait(*arguments):
+        while training.get(run.run_id).status == "running":
+            db.session.rollback()
+            time.sleep(0.05)
+        went_on.append(training.get(run.run_id).status)
+        return choose(*arguments)
+
+    monkeypatch.setattr(learning.fitting, "choose", wait)
+    training.run(run.run_id)
+
+    ended = training.get(run.run_id)
+    assert (went_on, ended.status) == (["failed"], "failed")
+    assert ended.error == "The training took longer than TRAIN_TIMEOUT=1 seconds."
+    assert ended.finished_at - ended.started_at >= timedelta(seconds=1)
+    assert (ended.stage, ended.model_version, registry.everything()) == ("evaluate", None, [])
+
+
+def test_a_version_that_is_being_activated_is_not_given_up_for_the_time_it_takes(context):
+    run, _ = ask()
+    with write_transaction():
+        training_runs.change(run.run_id, status="running", attempt=1, stage="activate")
+
+    with heartbeat(run.run_id, 1, timeout=0.0):
+        time.sleep(0.3)
+
+    assert training.get(run.run_id).status == "running"
+
+
+def test_a_run_tells_its_rows_its_epochs_and_the_seconds_of_each_stage_as_it_goes(shop, monkeypatch, caplog):
+    monkeypatch.setattr("recsvc.services.progress._PROGRESS_EVERY", 0.0)
+    run, _ = ask()
+    seen: list[TrainingRun] = []
+    write = Progress.write
+
+    def look(self, **values):
+        write(self, **values)
+        present = training.get(self.run_id)
+        seen.append((present.stage, present.progress, present.epoch, present.rows_read, [*present.seconds]))
+
+    monkeypatch.setattr(Progress, "write", look)
+    training.run(run.run_id)
+
+    rows = db.session.scalar(select(func.count()).select_from(Interaction))
+    assert training.get(run.run_id).rows_read == rows
+    assert {read for stage, _, _, read, _ in seen if stage == "read"} == {None, rows}
+    epochs = dict.fromkeys(epoch for stage, _, epoch, *_ in seen if stage == "fit" and epoch)
+    assert [*epochs] == [*range(1, training.get(run.run_id).parameters["lightfm"]["epochs"] + 1)]
+    assert {epoch for stage, _, epoch, *_ in seen if stage in {"read", "build", "publish"}} == {None}
+    for stage in ("evaluate", "fit"):
+        fractions = [done for of, done, *_ in seen if of == stage]
+        assert fractions == sorted(fractions)
+        assert fractions[-1] > 0.5
+    stages = ["read", "build", "evaluate", "gate", "fit", "publish", "activate"]
+    assert [*dict.fromkeys(stage for stage, *_ in seen)] == stages
+    assert sorted(training.get(run.run_id).seconds) == sorted(stages)
+
+
+def test_the_log_has_one_line_a_stage(shop, train):
+    log = io.StringIO()
+    configure_logging("INFO", "json", log)
+    run = train()
+    configure_logging("WARNING", "json")
+
+    lines = [json.loads(line) for line in log.getvalue().splitlines()]
+    told = [(line["stage"], line["seconds"]) for line in lines if line["event"] == "training_stage"]
+    assert dict(told) == run.seconds
+    assert len(told) == 7
+    assert [line["decision"] for line in lines if line["event"] == "training_gate"] == ["passed"]
+
+
+@pytest.mark.parametrize("share", [0.0, 0.9])
+def test_a_training_costs_hardly_any_writes_however_often_it_tells_its_progress(context, monkeypatch, share):
+    run, _ = ask()
+    start(run.run_id)
+    progress, written = Progress(run.run_id, attempt=1), []
+    change = training_runs.change
+    monkeypatch.setattr(
+        training_runs, "change", lambda *args, **values: written.append(values) or change(*args, **values)
+    )
+
+    began = time.monotonic()
+    for step in range(20_000):
+        progress.epoch(step)
+        progress.fraction(share)
+
+    assert len(written) <= 1 + (time.monotonic() - began) / 0.5

@@ -40,6 +40,10 @@ class TrainingRunSchema(Schema):
     status = fields.String(required=True, metadata={"example": "running"})
     stage = fields.String(required=True, allow_none=True, metadata={"example": "fit"})
     progress = fields.Float(required=True, metadata={"description": "Share of the stage.", "example": 0.5})
+    epoch = fields.Integer(
+        required=True, allow_none=True, metadata={"description": "Pass over the interactions.", "example": 7}
+    )
+    rows_read = fields.Integer(required=True, allow_none=True, metadata={"example": 810_128})
     attempt = fields.Integer(required=True, metadata={"example": 1})
     requested_by = fields.String(required=True, metadata={"example": "key operations"})
     reason = fields.String(required=True, allow_none=True, metadata={"example": "New catalogue"})

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Self
 
@@ -221,13 +221,16 @@ class LightFMHybrid(FactorVoice):
         return cls(**found)
 
 
-def _fit(examples: Examples, parameters: Parameters) -> Any:
-    return fit_by_epoch(
+def _fit(examples: Examples, parameters: Parameters) -> Iterator[Fitting]:
+    fittings = fit_by_epoch(
         examples.strengths,
         examples.item_features,
         examples.user_features,
         LightFMParameters(**parameters, seed=examples.seed, threads=examples.threads),
     )
+    for epoch, present in enumerate(fittings, start=1):
+        examples.on_epoch(epoch)
+        yield present
 
 
 def _foretell(

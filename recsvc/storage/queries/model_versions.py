@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
+from sqlalchemy import delete as sql_delete
 from sqlalchemy import select, update
 
 from recsvc.extensions import db
@@ -32,6 +33,11 @@ def insert(version: str, run_id: str, manifest: dict[str, Any]) -> None:
             }
         ],
     )
+
+
+def delete(version: str) -> None:
+    """Forgets a version."""
+    db.session.execute(sql_delete(ModelVersion).where(ModelVersion.version == version))
 
 
 def make_active(version: str) -> None:
