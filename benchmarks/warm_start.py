@@ -5,13 +5,12 @@
 
 DIR holds `ratings.csv` of a MovieLens set; with --interactions a made-up shop of that size
 (`benchmarks.synthetic`), item features among it. What half of the users, 1,000 at the most, came to like last
-is held out of all of the days. Up to the first of the last so many days LightFM is fitted once with
---epochs. Then, day by day, it is
-fitted to all there is by then: anew, with --epochs; and for each number of --warm going on for so many epochs
-from what the same number had come to the day before, rows of new users, items and features added as LightFM
-begins them. Quality is NDCG@10 and Recall@20 of the voice on what was held out, histories being what there is
-by the day. Seconds are of the fits alone, of all threads' processors. Nothing of the database, the other
-voices or the blend is in it.
+is held out of all of the days. Up to the first of the last so many days LightFM is fitted once with --epochs.
+Then, day by day, it is fitted to all there is by then: anew, with --epochs; and for each number of --warm
+going on for so many epochs from what the same number had come to the day before, rows of new users, items and
+features added as LightFM begins them. Quality is NDCG@10 and Recall@20 of the voice on what was held out,
+histories being what there is by the day. Seconds are of the fits alone, of all threads' processors. Nothing
+of the database, the other voices or the blend is in it.
 """
 
 from __future__ import annotations
