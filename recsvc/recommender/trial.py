@@ -202,7 +202,7 @@ def run(
     model = fitting.fit(left, rest, choice.parameters, choice.blend, lambda done: on_progress("fit", done))
     plain = Neighbours.fit(
         rest,
-        {"source_exponent": 0.5, "target_exponent": 0.5, "neighbours": neighbours},
+        {"source_exponent": 0.5, "target_exponent": 0.5, "sharpening": 0.0, "neighbours": neighbours},
         lambda _: on_progress("fit", 1.0),
     )
     histories = examples.histories(held_out)
