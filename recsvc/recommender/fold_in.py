@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import lapack
+
+# The stubs of SciPy's versions differ in which shapes they say it takes.
+_dposv: Callable[..., Any] = lapack.dposv
 
 
 def fold_in(
@@ -47,7 +53,7 @@ def fold_in(
 def _solve(matrix: NDArray[np.floating], right: NDArray[np.floating]) -> NDArray[np.floating]:
     """Solves (I + matrix) x = right for a symmetric matrix that is positive semidefinite."""
     matrix[np.diag_indices(len(matrix))] += 1
-    _, solution, failed = lapack.dposv(matrix, right, lower=1)
+    _, solution, failed = _dposv(matrix, right, lower=1)
     if failed:
         raise ValueError("a history cannot be folded in: its embeddings are not finite")
     found: NDArray[np.floating] = solution

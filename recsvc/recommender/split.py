@@ -245,7 +245,7 @@ def hold_out_items(matrix: InteractionMatrix, *, item_share: float, most_users: 
     strengths = matrix.strengths
     liked = np.unique(strengths.indices)
     wanted = min(int(_part(item_share, np.array(len(liked)))), len(liked))
-    cold = np.sort(random.choice(liked, wanted, replace=False))
+    cold = np.sort(random.choice(liked, wanted, replace=False)).astype(np.intp)
     is_cold = np.zeros(strengths.shape[1], dtype=bool)
     is_cold[cold] = True
     is_held = is_cold[strengths.indices]
