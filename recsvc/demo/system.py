@@ -91,7 +91,7 @@ def train(client: httpx.Client) -> dict[str, Any]:
             return run
         if run["status"] not in {"queued", "running"}:
             why = run["error"] or (run["gate"] or {}).get("reason")
-            raise NotRunningError(f"The training has ended as {run['status']}: {why}")
+            raise NotRunningError(f"The training {run['status']}: {why}")
         time.sleep(0.2)
     raise NotRunningError(f"The training did not end within {_TRAIN_TIMEOUT:.0f} s.")
 

@@ -86,7 +86,7 @@ class TrainingRunSchema(Schema):
         required=True,
         allow_none=True,
         metadata={
-            "description": "What the candidate had to win against, each with the candidate's own figures on the"
+            "description": "What the candidate had to win against, each with the candidate's figures on the"
             " same users, and whether it did: `passed`, `rejected` or `forced`.",
             "example": _GATE,
         },
