@@ -90,7 +90,8 @@ def train(client: httpx.Client) -> dict[str, Any]:
         if run["status"] == "succeeded":
             return run
         if run["status"] not in {"queued", "running"}:
-            raise NotRunningError(f"The training {run['status']}: {run['error']}")
+            why = run["error"] or (run["gate"] or {}).get("reason")
+            raise NotRunningError(f"The training {run['status']}: {why}")
         time.sleep(0.2)
     raise NotRunningError(f"The training did not end within {_TRAIN_TIMEOUT:.0f} s.")
 

@@ -10,11 +10,11 @@ import numpy as np
 import structlog
 
 from recsvc.config import Config
-from recsvc.errors import DamagedVersionError
+from recsvc.errors import DamagedVersionError, TrainingError
 from recsvc.recommender import comparison
 from recsvc.recommender.comparison import Comparison, Ground
 from recsvc.recommender.examples import Examples
-from recsvc.recommender.interactions import InteractionMatrix
+from recsvc.recommender.interactions import InteractionColumns, InteractionMatrix
 from recsvc.recommender.model import Model
 from recsvc.services import registry
 
@@ -73,7 +73,11 @@ class Verdict:
 
 
 def incumbent() -> Incumbent | None:
-    """The version to win against; None where there is none, or none to be opened, as the log then says."""
+    """The version to win against; None where there is none, or none to be opened, as the log then says.
+
+    Raises:
+        TrainingError: The model store does not answer: whatever was made now could not be published either.
+    """
     try:
         pointer = registry.model_store().pointer()
         if pointer is None:
@@ -83,10 +87,16 @@ def incumbent() -> Incumbent | None:
     except (DamagedVersionError, ValueError) as error:
         logger.error("gate_without_active_version", why=str(error))
         return None
+    except OSError as error:
+        raise TrainingError(f"The active version cannot be read: {error}") from error
 
 
 def lay_out(
-    matrix: InteractionMatrix, columns: Any, active: Incumbent | None, unseen: int, config: Config
+    matrix: InteractionMatrix,
+    columns: InteractionColumns,
+    active: Incumbent | None,
+    unseen: int,
+    config: Config,
 ) -> Ground | None:
     """Sets aside what the candidate will be judged by.
 

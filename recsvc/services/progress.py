@@ -114,13 +114,14 @@ def heartbeat(run_id: str, attempt: int, timeout: float) -> Iterator[None]:
 
     def beat() -> None:
         is_late = False
-        while not stopped.wait(_BEAT_EVERY if is_late else min(_BEAT_EVERY, deadline - time.monotonic())):
+        while not stopped.wait(_until(deadline)):
             try:
                 with app.app_context(), write_transaction():
                     training_runs.change(run_id, if_attempt=attempt, heartbeat_at=now())
-                    if time.monotonic() >= deadline and not is_late:
+                    is_over = time.monotonic() >= deadline
+                    if is_over and not is_late:
                         _end_late(run_id, attempt, timeout)
-                        is_late = True
+                is_late = is_over
             except SQLAlchemyError as error:
                 logger.warning("heartbeat_missed", run_id=run_id, error=str(error))
 
@@ -131,6 +132,12 @@ def heartbeat(run_id: str, attempt: int, timeout: float) -> Iterator[None]:
     finally:
         stopped.set()
         thread.join()
+
+
+def _until(deadline: float) -> float:
+    remaining = deadline - time.monotonic()
+    # Once it has passed, what could not be written then is tried again with the next beat.
+    return remaining if 0 < remaining < _BEAT_EVERY else _BEAT_EVERY
 
 
 def _end_late(run_id: str, attempt: int, timeout: float) -> None:

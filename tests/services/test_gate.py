@@ -9,6 +9,7 @@ import pytest
 from sqlalchemy import select, update
 
 from recsvc.demo.shop import open_shop
+from recsvc.errors import ModelStoreUnavailableError, TrainingError
 from recsvc.extensions import db
 from recsvc.recommender.comparison import Comparison
 from recsvc.services import gate, registry, training
@@ -198,3 +199,22 @@ def test_a_candidate_that_beats_popularity_but_not_the_active_version_is_rejecte
     assert f"worse than the active version {first.model_version} by more than 5%" in second.gate["reason"]
     assert second.gate["popularity"]["difference"]["ndcg_at_10"]["mean"] > 0
     assert registry.model_store().pointer().version == first.model_version
+
+
+def test_an_active_version_that_is_damaged_is_not_compared_with_and_the_log_says_so(shop, train, caplog):
+    version = train().model_version
+    next(registry.versioned_directory().folder(version).glob("*.npy")).write_bytes(b"")
+
+    with caplog.at_level("ERROR"):
+        assert gate.incumbent() is None
+    assert version in caplog.text
+
+
+def test_a_run_whose_model_store_does_not_answer_fails_in_words(shop, train, monkeypatch):
+    def away():
+        raise ModelStoreUnavailableError("s3://models does not answer.")
+
+    monkeypatch.setattr(registry, "model_store", away)
+
+    with pytest.raises(TrainingError, match="s3://models does not answer"):
+        gate.incumbent()

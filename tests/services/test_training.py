@@ -552,10 +552,33 @@ def test_a_version_that_is_being_activated_is_not_given_up_for_the_time_it_takes
     with write_transaction():
         training_runs.change(run.run_id, status="running", attempt=1, stage="activate")
 
-    with heartbeat(run.run_id, 1, timeout=0.0):
+    with heartbeat(run.run_id, 1, timeout=0.05):
         time.sleep(0.3)
 
     assert training.get(run.run_id).status == "running"
+
+
+def test_a_run_that_takes_too_long_while_the_database_is_away_fails_once_it_is_back(context, monkeypatch):
+    monkeypatch.setattr("recsvc.services.progress._BEAT_EVERY", 0.1)
+    run, _ = ask()
+    start(run.run_id)
+    change, tries = training_runs.change, []
+
+    def away_at_first(*args, **values):
+        tries.append(values)
+        if len(tries) < 4:
+            raise OperationalError("UPDATE", {}, Exception("connection refused"))
+        return change(*args, **values)
+
+    monkeypatch.setattr(training_runs, "change", away_at_first)
+    began = time.monotonic()
+    with heartbeat(run.run_id, 1, timeout=0.05):
+        while training.get(run.run_id).status == "running" and time.monotonic() - began < 30:
+            db.session.rollback()
+            time.sleep(0.02)
+
+    assert training.get(run.run_id).error == "The training took longer than TRAIN_TIMEOUT=0.05 seconds."
+    assert len(tries) <= 2 + (time.monotonic() - began) / 0.1 + 2
 
 
 def test_a_run_tells_its_rows_its_epochs_and_the_seconds_of_each_stage_as_it_goes(shop, monkeypatch, caplog):

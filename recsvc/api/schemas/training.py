@@ -15,6 +15,25 @@ from recsvc.api.fields import (
 )
 from recsvc.api.schemas.parts import PageQuery, next_cursor
 
+_FIGURES = {"ndcg_at_10": 0.21, "recall_at_20": 0.3}
+_GATE = {
+    "decision": "passed",
+    "reason": "It beats popularity: NDCG@10 0.2100 against 0.1200 of popularity (difference +0.0900, 99.8%"
+    " interval +0.0640 to +0.1160), among 600 users. There is no active version to compare with.",
+    "candidate": {"users": 600, **_FIGURES},
+    "active": None,
+    "popularity": {
+        "users": 600,
+        "ndcg_at_10": 0.12,
+        "recall_at_20": 0.19,
+        "candidate": _FIGURES,
+        "difference": {
+            "ndcg_at_10": {"mean": 0.09, "low": 0.064, "high": 0.116},
+            "recall_at_20": {"mean": 0.11, "low": 0.082, "high": 0.138},
+        },
+    },
+}
+
 
 class TrainRequest(Schema):
     """Why to train; nothing is required."""
@@ -53,13 +72,25 @@ class TrainingRunSchema(Schema):
     finished_at = time(required=True, allow_none=True)
     seconds = fields.Dict(required=True, metadata={"example": {"read": 0.4, "fit": 12.1}})
     data = fields.Dict(
-        required=True, allow_none=True, metadata={"example": {"interactions": 48210, "users": 1904}}
+        required=True,
+        allow_none=True,
+        metadata={"example": {"interactions": 48_210, "users": 1_904, "items": 996}},
     )
     parameters = fields.Dict(
-        required=True, allow_none=True, metadata={"example": {"neighbours": {"shrinkage": 50}}}
+        required=True, allow_none=True, metadata={"example": {"als": {"components": 256, "confidence": 20.0}}}
     )
-    metrics = fields.Dict(required=True, allow_none=True, metadata={"example": {"ndcg": 0.21}})
-    gate = fields.Dict(required=True, allow_none=True, metadata={"example": {"decision": "activate"}})
+    metrics = fields.Dict(
+        required=True, allow_none=True, metadata={"example": {"ndcg_at_10": 0.21, "recall_at_20": 0.3}}
+    )
+    gate = fields.Dict(
+        required=True,
+        allow_none=True,
+        metadata={
+            "description": "What the candidate had to win against, each with the candidate's figures on the"
+            " same users, and whether it did: `passed`, `rejected` or `forced`.",
+            "example": _GATE,
+        },
+    )
     model_version = fields.String(required=True, allow_none=True, metadata={"example": EXAMPLE_VERSION})
     error = fields.String(required=True, allow_none=True, metadata={"example": None})
 
