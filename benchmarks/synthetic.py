@@ -170,12 +170,14 @@ def write(shop: Shop, config: Config) -> float:
         db.session.rollback()
         codes = np.array([event_book().codes[name] for name in EVENTS])
         # Made again afterwards, all at once, which is several times faster.
-        (index,) = Interaction.__table__.indexes  # type: ignore[attr-defined]
-        index.drop(db.engine)
+        indexes = Interaction.__table__.indexes  # type: ignore[attr-defined]
+        for index in indexes:
+            index.drop(db.engine)
         _write_catalogue(shop, db.engine)
         into = _into_sqlite if db.engine.dialect.name == "sqlite" else _into_postgresql
         into(db.engine, _columns(shop, codes))
-        index.create(db.engine)
+        for index in indexes:
+            index.create(db.engine)
         db.engine.dispose()
     return perf_counter() - began
 
