@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
+from itertools import islice
 from typing import Any
-from urllib.parse import quote
 
 import numpy as np
 import structlog
@@ -20,6 +21,7 @@ Columns = dict[str, NDArray[Any]]
 Progress = Callable[[int, int], None]
 
 _ROWS_A_FETCH = 65_536
+_SQLITE_PATIENCE = 5.0  # seconds
 
 _INTERACTION_DTYPES: Mapping[str, DTypeLike] = {
     "interaction_key": np.int64,
@@ -65,7 +67,7 @@ def read_items(database_url: str) -> Columns:
 
 
 def read_listed(database_url: str) -> Columns:
-    """Reads what serving needs to know of all items, deleted ones among them; in a process that serves.
+    """Reads what serving needs to know of all items, deleted ones among them.
 
     Args:
         database_url: SQLAlchemy URL.
@@ -79,11 +81,11 @@ def read_listed(database_url: str) -> Columns:
         " AS recommendable, COALESCE(published_at, created_at) AS published FROM items ORDER BY item_key"
     )
     dtypes = {"item_key": np.int32, "recommendable": np.int8, "published": np.int64}
-    return read_columns(database_url, query, dtypes, is_serving=True)
+    return read_columns(database_url, query, dtypes)
 
 
 def read_categories(database_url: str) -> Columns:
-    """Reads which items are in which categories; in a process that serves.
+    """Reads which items are in which categories.
 
     Args:
         database_url: SQLAlchemy URL.
@@ -97,7 +99,7 @@ def read_categories(database_url: str) -> Columns:
         " WHERE +feature_key IN (SELECT feature_key FROM features WHERE name = 'category')"
     )
     dtypes = {"feature_key": np.int32, "item_key": np.int32}
-    links = read_columns(database_url, query, dtypes, is_serving=True)
+    links = read_columns(database_url, query, dtypes)
     # Sorted here: a database would look each up by an index to save itself the sorting.
     order = np.lexsort((links["item_key"], links["feature_key"]))
     return {name: column[order] for name, column in links.items()}
@@ -125,7 +127,6 @@ def read_columns(
     *,
     expected: int = 0,
     progress: Progress | None = None,
-    is_serving: bool = False,
 ) -> Columns:
     """Reads a query's result into one array a column.
 
@@ -135,17 +136,13 @@ def read_columns(
         dtypes: Column names to dtypes, in the order of the SELECT.
         expected: How many rows to make room for; more are taken all the same.
         progress: Called after each chunk with the rows read and the rows expected.
-        is_serving: Whether other threads of this process use the database meanwhile. ADBC brings a second
-            SQLite into the process, which undoes the locks of the first one's connections when it closes the
-            file: https://sqlite.org/howtocorrupt.html, 2.2.
 
     Returns:
         Column names to arrays of shape (rows,).
     """
     columns = {name: np.empty(expected, dtype) for name, dtype in dtypes.items()}
     filled = 0
-    is_shared = is_serving and make_url(database_url).get_backend_name() == "sqlite"
-    for chunk in (_cursor_chunks if is_shared else _chunks)(database_url, query):
+    for chunk in _chunks(database_url, query, dtypes):
         rows = len(chunk[0])
         for (name, column), values in zip(columns.items(), chunk, strict=True):
             if filled + rows > len(column):
@@ -157,7 +154,10 @@ def read_columns(
     return {name: column[:filled] for name, column in columns.items()}
 
 
-def _chunks(database_url: str, query: str) -> Iterator[list[NDArray[Any]]]:
+def _chunks(database_url: str, query: str, dtypes: Mapping[str, DTypeLike]) -> Iterator[list[NDArray[Any]]]:
+    if make_url(database_url).get_backend_name() == "sqlite":
+        yield from _sqlite_chunks(database_url, query, dtypes)
+        return
     try:
         connection = _adbc_connection(database_url)
     except Exception as error:
@@ -169,16 +169,26 @@ def _chunks(database_url: str, query: str) -> Iterator[list[NDArray[Any]]]:
         yield from _arrow_chunks(cursor.fetch_arrow())
 
 
-def _adbc_connection(database_url: str) -> Any:
-    url = make_url(database_url)
-    if url.get_backend_name() == "sqlite":
-        import adbc_driver_sqlite.dbapi
+def _sqlite_chunks(
+    database_url: str, query: str, dtypes: Mapping[str, DTypeLike]
+) -> Iterator[list[NDArray[Any]]]:
+    # Python's own driver, though ADBC is thrice as fast: it brings a second SQLite into the process, which
+    # lets go of what the first one's connections have locked, such as a worker's for its sign of life, when
+    # it closes the file: https://sqlite.org/howtocorrupt.html, 2.2.
+    row = np.dtype([(name, dtype) for name, dtype in dtypes.items()])
+    with closing(
+        sqlite3.connect(str(make_url(database_url).database), timeout=_SQLITE_PATIENCE)
+    ) as connection:
+        rows = connection.execute(query)
+        while len(chunk := np.fromiter(islice(rows, _ROWS_A_FETCH), row)):
+            yield [chunk[name] for name in dtypes]
 
-        return adbc_driver_sqlite.dbapi.connect(f"file:{quote(str(url.database))}?mode=ro")
+
+def _adbc_connection(database_url: str) -> Any:
     import adbc_driver_postgresql.dbapi
 
     patience = {"connect_timeout": "10", "tcp_user_timeout": "60000"}
-    url = url.set(drivername="postgresql").update_query_dict(patience)
+    url = make_url(database_url).set(drivername="postgresql").update_query_dict(patience)
     uri = url.render_as_string(hide_password=False)
     return adbc_driver_postgresql.dbapi.connect(uri)
 

@@ -1,8 +1,15 @@
-"""Bulk reads: the same columns by ADBC and by cursor, and just what was inserted."""
+"""Bulk reads: the same columns by every driver, and just what was inserted."""
 
 from __future__ import annotations
 
+import sqlite3
+import subprocess
+import sys
+from contextlib import closing
+
 import numpy as np
+import pytest
+from sqlalchemy import make_url
 
 from recsvc.config import current_config
 from recsvc.services.catalogue import ItemContent, delete_item, put_items, put_users
@@ -53,6 +60,7 @@ def test_the_cursor_gives_what_was_inserted_too(make_interactions, database_url)
     )
 
 
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
 def test_where_adbc_does_not_connect_the_cursor_reads(make_interactions, database_url, monkeypatch):
     inserted = make_interactions(50)
 
@@ -64,8 +72,25 @@ def test_where_adbc_does_not_connect_the_cursor_reads(make_interactions, databas
     assert_equal_to_inserted(read_interactions(database_url), inserted)
 
 
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
 def test_adbc_connects(context, database_url):
     columns._adbc_connection(database_url).close()
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_a_bulk_read_lets_go_of_no_lock_that_its_process_holds(make_interactions, database_url):
+    make_interactions(50)
+    file = make_url(database_url).database
+    ask = "import sqlite3, sys; sqlite3.connect(sys.argv[1], timeout=0.1).execute('BEGIN IMMEDIATE')"
+
+    with closing(sqlite3.connect(file, isolation_level=None)) as writer:
+        writer.execute("BEGIN IMMEDIATE")
+        writer.execute("DELETE FROM interactions")
+        read = read_interactions(database_url)
+        other = subprocess.run([sys.executable, "-c", ask, file], capture_output=True, text=True, check=False)
+
+    assert len(read["interaction_key"]) == 50
+    assert "database is locked" in other.stderr
 
 
 def test_an_empty_table_gives_empty_columns(make_interactions, database_url):
@@ -126,5 +151,4 @@ def test_a_database_file_with_odd_characters_in_its_path_is_read_in_bulk(make_ap
 
     with app.app_context():
         put_items([("b1", ItemContent())])
-        columns._adbc_connection(current_config().database_url).close()
         assert len(read_items(current_config().database_url)["item_key"]) == 1
