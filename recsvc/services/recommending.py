@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import time
 import uuid
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
+from sqlalchemy.exc import SQLAlchemyError
 
 from recsvc.errors import NotFoundError
+from recsvc.extensions import db
 from recsvc.recommender.model import Selection
 from recsvc.services import attribution
 from recsvc.services.reasons import Reason, reasons_for
 from recsvc.services.serving import serving
 from recsvc.services.serving_view import ServingView
 from recsvc.services.tastes import Taste, seen_by, taste_of_session, taste_of_user
+from recsvc.storage.database import is_unavailable
 from recsvc.storage.queries import features, interactions, items, shop_ids
 
 POPULAR = "popular"
@@ -93,11 +96,15 @@ class _Ranked:
 def for_user(user_id: str, filters: Filters) -> Recommendations:
     """Recommends items to a user, known or not."""
     view, experiment = serving().view_for(user_id)
-    user_key, rows = interactions.history(user_id)
-    feature_keys = features.keys_of_owner("user", user_key) if user_key and _reads_features(view) else []
-    taste = taste_of_user(view, rows, feature_keys)
-    seen = seen_by(rows, include_seen=filters.include_seen)
-    return _answer([_rank(view, filters, taste, seen, user_id=user_id, experiment=experiment)])[0]
+
+    def rank() -> _Ranked:
+        user_key, rows = interactions.history(user_id)
+        feature_keys = features.keys_of_owner("user", user_key) if user_key and _reads_features(view) else []
+        taste = taste_of_user(view, rows, feature_keys)
+        selection = _selection(view, filters, seen_by(rows, include_seen=filters.include_seen))
+        return _rank(view, filters, taste, selection, user_id=user_id, experiment=experiment)
+
+    return _answer_even_if_away(rank, view, filters, user_id=user_id)
 
 
 def for_users(user_ids: Sequence[str], filters: Filters) -> list[Recommendations]:
@@ -111,8 +118,8 @@ def for_users(user_ids: Sequence[str], filters: Filters) -> list[Recommendations
     for user_id, (view, experiment) in views.items():
         user_key, rows = histories.get(user_id, (0, []))
         taste = taste_of_user(view, rows, feature_keys.get(user_key, []) if _reads_features(view) else [])
-        seen = seen_by(rows, include_seen=filters.include_seen)
-        ranked[user_id] = _rank(view, filters, taste, seen, user_id=user_id, experiment=experiment)
+        selection = _selection(view, filters, seen_by(rows, include_seen=filters.include_seen))
+        ranked[user_id] = _rank(view, filters, taste, selection, user_id=user_id, experiment=experiment)
     answers = dict(zip(ranked, _answer(list(ranked.values())), strict=True))
     return [answers[user_id] for user_id in user_ids]
 
@@ -120,33 +127,45 @@ def for_users(user_ids: Sequence[str], filters: Filters) -> list[Recommendations
 def for_session(item_ids: Sequence[str], filters: Filters) -> Recommendations:
     """Recommends items to a visitor of whom only the items looked at are known."""
     view = serving().view()
-    seen = list(shop_ids.keys_of("item", item_ids).values())
-    return _answer([_rank(view, filters, taste_of_session(view, seen), seen)])[0]
+
+    def rank() -> _Ranked:
+        seen = list(shop_ids.keys_of("item", item_ids).values())
+        return _rank(view, filters, taste_of_session(view, seen), _selection(view, filters, seen))
+
+    return _answer_even_if_away(rank, view, replace(filters, exclude={*filters.exclude, *item_ids}))
 
 
 def popular(filters: Filters) -> Recommendations:
     """The items that most users like."""
-    return _answer([_rank(serving().view(), filters, None, [])])[0]
+    view = serving().view()
+
+    def rank() -> _Ranked:
+        return _rank(view, filters, None, _selection(view, filters, []))
+
+    return _answer_even_if_away(rank, view, filters)
 
 
 def trending(filters: Filters) -> Recommendations:
     """The items that are liked more than usual in these days; counted anew every minute."""
     view = serving().view()
-    return _answer([_by_score(view, TRENDING, view.trending, filters, _selection(view, filters, []))])[0]
+
+    def rank() -> _Ranked:
+        return _by_score(view, TRENDING, view.trending, filters, _selection(view, filters, []))
+
+    return _answer_even_if_away(rank, view, filters)
 
 
 def latest(filters: Filters) -> Recommendations:
     """The items published last, those to be published later left out."""
     view = serving().view()
-    selection = _selection(view, filters, [])
-    to_come = np.flatnonzero(view.published > time.time())
-    selection = Selection(
-        selection.recommendable,
-        selection.members,
-        np.concatenate([selection.excluded, to_come]),
-        selection.groups,
-    )
-    return _answer([_by_score(view, LATEST, view.published, filters, selection)])[0]
+
+    def rank() -> _Ranked:
+        selection = _selection(view, filters, [])
+        to_come = np.flatnonzero(view.published > time.time())
+        of_today = replace(selection, excluded=np.concatenate([selection.excluded, to_come]))
+        return _by_score(view, LATEST, view.published, filters, of_today)
+
+    return _answer_even_if_away(rank, view, filters)
 
 
 def similar_to(item_id: str, filters: Filters) -> Recommendations:
@@ -165,7 +184,27 @@ def similar_to(item_id: str, filters: Filters) -> Recommendations:
         chosen, scores = view.served.model.similar(int(index[0]), filters.k, selection, view.newcomers)
         if len(chosen):
             return _answer([_Ranked(view, SIMILAR, chosen, scores)])[0]
-    return _answer([_rank(view, filters, None, [item.item_key])])[0]
+    return _answer([_rank(view, filters, None, _selection(view, filters, [item.item_key]))])[0]
+
+
+def _answer_even_if_away(
+    rank: Callable[[], _Ranked], view: ServingView, filters: Filters, *, user_id: str | None = None
+) -> Recommendations:
+    """The list, or what is popular, as this process remembers it, where the database is away."""
+    try:
+        return _answer([rank()])[0]
+    except SQLAlchemyError as error:
+        if not is_unavailable(error):
+            raise
+        db.session.rollback()
+    known = {item_id: key for key, (item_id, _) in view.names_of_popular.items()}
+    allowed = [key for item_id, key in known.items() if item_id not in filters.exclude]
+    members = np.sort(view.indexes_of(np.array(allowed, np.int64)))
+    if filters.category is not None:
+        members = np.intersect1d(members, view.members(filters.category))
+    selection = Selection(view.recommendable, members, np.empty(0, np.intp), view.groups)
+    ranked = _rank(view, filters, None, selection, user_id=user_id)
+    return _told(ranked, view.item_keys[ranked.chosen].tolist(), view.names_of_popular)
 
 
 def _reads_features(view: ServingView) -> bool:
@@ -176,12 +215,11 @@ def _rank(
     view: ServingView,
     filters: Filters,
     taste: Taste | None,
-    seen: Sequence[int],
+    selection: Selection,
     *,
     user_id: str | None = None,
     experiment: str | None = None,
 ) -> _Ranked:
-    selection = _selection(view, filters, seen)
     if view.served is None or view.newcomers is None:
         ranked = _by_score(view, POPULAR, view.popularity, filters, selection)
         chosen, scores = ranked.chosen, ranked.scores

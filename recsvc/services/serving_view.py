@@ -13,7 +13,9 @@ from recsvc.recommender.keys import locate
 from recsvc.recommender.model import Model, Newcomers
 from recsvc.services.catalogue_arrays import CatalogueArrays
 from recsvc.services.trends import RecentLikes
-from recsvc.storage.queries import features
+from recsvc.storage.queries import features, items
+
+_KEPT_IN_MEMORY = 1_000  # items
 
 
 @dataclass(frozen=True)
@@ -86,6 +88,14 @@ class ServingView:
         return seconds
 
     @cached_property
+    def names_of_popular(self) -> dict[int, tuple[str, str | None]]:
+        """Keys to ids and titles of the most popular items: enough for a list while the database is away."""
+        popularity = self.popularity if self.served is None else self.served.model.popularity
+        listed = np.flatnonzero(self.recommendable[: len(popularity)])
+        order = np.argsort(-popularity[listed], kind="stable")[:_KEPT_IN_MEMORY]
+        return items.titles(self.item_keys[listed[order]].tolist())
+
+    @cached_property
     def _members(self) -> dict[str, NDArray[np.intp]]:
         return {}
 
@@ -129,7 +139,7 @@ class ServingView:
 
     def warm(self) -> None:
         """Works out what the first request would otherwise wait for."""
-        _ = self.trending, self.published
+        _ = self.trending, self.published, self.names_of_popular
         if self.groups is not None:
             _ = self._by_group
 

@@ -12,12 +12,14 @@ from typing import Any
 import jwt
 import structlog
 from flask import current_app
+from sqlalchemy.exc import SQLAlchemyError
 
 from recsvc.config import current_config
 from recsvc.errors import IdentityProviderUnavailableError
+from recsvc.extensions import db
 from recsvc.services.keys import USER, Credential
 from recsvc.services.limits import is_id
-from recsvc.storage.database import write_transaction
+from recsvc.storage.database import is_unavailable, write_transaction
 from recsvc.storage.models import TokenKey, now
 from recsvc.storage.queries import token_keys
 
@@ -127,7 +129,13 @@ def _secret_of(key_id: str) -> str | None:
     secret, since = kept.get(key_id, ("", -math.inf))
     if time.monotonic() - since < _KEY_KEPT:
         return secret
-    key = token_keys.find(key_id) if key_id.isalnum() else None
+    try:
+        key = token_keys.find(key_id) if key_id.isalnum() else None
+    except SQLAlchemyError as error:
+        if not (secret and is_unavailable(error)):
+            raise
+        db.session.rollback()
+        return secret
     if key is None:
         kept.pop(key_id, None)
         return None

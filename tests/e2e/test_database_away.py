@@ -104,6 +104,60 @@ def test_a_web_killed_amid_batches_leaves_each_batch_whole_or_not_at_all(system,
     assert system.call("POST", "/interactions", single(1)).status_code == 201
 
 
+def test_while_postgresql_is_away_whom_the_web_knows_is_served_what_is_popular(make_system, postgres):
+    system = make_system(DATABASE_URL=postgres.get_uri(), DATABASE_TIMEOUT=1)
+    system.migrate()
+    system.start_redis()
+    system.start_web()
+    system.start_worker()
+    system.fill()
+    system.call("PATCH", "/items/book-2", {"categories": ["poems"]})
+    system.call("PATCH", "/items/book-4", {"categories": ["poems"], "hidden": True})
+    version = system.train()
+    key = system.run_command("keys", "create", "--role", "service", "--name", "shop")
+    token = system.call("POST", "/tokens", {"user_id": "reader-1", "ttl_seconds": 600}).json()["token"]
+    asked = {
+        "popular": ("GET", "/recommendations/popular?k=5"),
+        "user": ("GET", "/recommendations?user_id=reader-1&k=5"),
+        "poems": ("GET", "/recommendations?user_id=reader-1&category=poems"),
+        "excluding": ("GET", "/recommendations?user_id=reader-1&k=29&exclude=book-2"),
+        "session": ("POST", "/recommendations/session", {"item_ids": ["book-1"], "k": 29}),
+        "trending": ("GET", "/recommendations/trending?k=5"),
+        "latest": ("GET", "/recommendations/latest?k=5"),
+    }
+    newsletter = ("POST", "/recommendations/batch", {"user_ids": ["reader-1"], "k": 5})
+
+    def ids(answer):
+        return [item["item_id"] for item in answer["items"]]
+
+    before = {name: system.call(*call, key=key) for name, call in asked.items()}
+    of_token = system.call("GET", "/recommendations?k=5", key=token)
+    postgres.stop()
+    away = {name: system.call(*call, key=key) for name, call in asked.items()}
+    of_token_away = system.call("GET", "/recommendations?k=5", key=token)
+    stranger = system.call("GET", "/recommendations?user_id=reader-1", key=f"{key[:-1]}_")
+
+    assert {answer.status_code for answer in [*before.values(), *away.values(), of_token]} == {200}
+    lists = {name: answer.json() for name, answer in away.items()}
+    popular = lists["popular"]
+    assert (ids(popular), popular["items"]) == (
+        ids(before["popular"].json()),
+        before["popular"].json()["items"],
+    )
+    assert {one["strategy"] for one in lists.values()} == {"popular"}
+    assert {one["model_version"] for one in lists.values()} == {version}
+    for name in ("user", "trending", "latest"):
+        assert ids(lists[name]) == ids(popular) == ids(of_token_away.json())
+    assert lists["user"]["user_id"] == of_token_away.json()["user_id"] == "reader-1"
+    assert ids(lists["poems"]) == ["book-2"]
+    everything = {f"book-{number}" for number in range(30)} - {"book-4"}
+    assert set(ids(lists["excluding"])) == everything - {"book-2"}
+    assert set(ids(lists["session"])) == everything - {"book-1"}
+    assert is_told_to_come_again(stranger)
+    # Whoever writes to all of their readers would rather wait.
+    assert is_told_to_come_again(system.call(*newsletter, key=key))
+
+
 def test_a_postgresql_that_comes_back_is_used_again_without_a_restart(make_system, postgres, eventually):
     system = make_system(DATABASE_URL=postgres.get_uri(), DATABASE_TIMEOUT=1)
     system.migrate()
@@ -121,7 +175,7 @@ def test_a_postgresql_that_comes_back_is_used_again_without_a_restart(make_syste
         for _ in range(4)
         for call in (
             system.call("POST", "/interactions", {"user_id": "reader-1", "item_id": "x", "event": "view"}),
-            system.call("GET", "/recommendations?user_id=reader-1"),
+            system.call("GET", "/items/book-1/similar"),
             system.call("POST", "/recommendations/train"),
         )
     ]
