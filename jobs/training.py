@@ -7,6 +7,7 @@ from typing import Any
 
 from rq.exceptions import AbandonedJobError
 from rq.job import Job
+from sqlalchemy import select
 from sqlalchemy.exc import SQLAlchemyError
 
 from jobs.context import in_application
@@ -14,15 +15,22 @@ from recsvc import queues
 from recsvc.errors import QueueUnavailableError
 from recsvc.extensions import db
 from recsvc.services import training
-from recsvc.storage.database import is_unavailable
+from recsvc.storage.database import is_unavailable, outlast_outage
 
 _RETRY_EVERY = 2.0  # seconds
+_PATIENCE = 300.0  # seconds for a database that is away
 
 
 @in_application
 def train(run_id: str) -> None:
     """Works on a training run."""
-    training.run(run_id)
+    try:
+        training.run(run_id)
+    except SQLAlchemyError as error:
+        if is_unavailable(error):
+            # The queue tries once more, and at once: that is of use when the database is there again.
+            outlast_outage(lambda: db.session.execute(select(1)), _PATIENCE)
+        raise
 
 
 @in_application

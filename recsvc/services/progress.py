@@ -13,7 +13,7 @@ from flask import Flask, current_app
 from sqlalchemy.exc import SQLAlchemyError
 
 from recsvc.errors import RunEndedError
-from recsvc.storage.database import is_unavailable, write_transaction
+from recsvc.storage.database import is_unavailable, outlast_outage, write_transaction
 from recsvc.storage.models import now
 from recsvc.storage.queries import training_runs
 
@@ -21,6 +21,7 @@ logger = structlog.get_logger(__name__)
 
 _PROGRESS_EVERY = 0.5  # seconds
 _BEAT_EVERY = 10.0  # seconds
+_PATIENCE = 300.0  # seconds for a database that is away
 
 
 class Progress:
@@ -34,11 +35,14 @@ class Progress:
         self._unwritten: dict[str, Any] = {}
 
     def write(self, **values: Any) -> None:
-        """Writes to the run.
+        """Writes to the run; a database that is restarted meanwhile is waited for.
 
         Raises:
             RunEndedError: It was cancelled, or another attempt has taken over.
         """
+        outlast_outage(lambda: self._write_once(values), _PATIENCE)
+
+    def _write_once(self, values: dict[str, Any]) -> None:
         with write_transaction():
             is_current = training_runs.change(
                 self.run_id, if_attempt=self.attempt, **{**self._unwritten, **values}
@@ -57,7 +61,7 @@ class Progress:
         if time.monotonic() - self._written_at < _PROGRESS_EVERY:
             return
         try:
-            self.write(progress=round(min(done, 1.0), 4))
+            self._write_once({"progress": round(min(done, 1.0), 4)})
         except SQLAlchemyError as error:
             if not is_unavailable(error):
                 raise

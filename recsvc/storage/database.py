@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import sqlite3
+import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
+import structlog
 from sqlalchemy import ColumnElement, Connection, Engine, event, func
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import DBAPIError, OperationalError, SQLAlchemyError
@@ -18,6 +20,9 @@ from recsvc.storage.punctuality import use_punctual_connections
 
 Written = TypeVar("Written")
 
+logger = structlog.get_logger(__name__)
+
+_TRIED_AGAIN_EVERY = 2.0  # seconds
 _DEADLOCK_DETECTED = "40P01"
 _DEADLOCKS = 3  # in a row, after which the fourth is told
 
@@ -141,6 +146,28 @@ def is_unavailable(error: SQLAlchemyError) -> bool:
     if isinstance(error, OperationalError | PoolTimeoutError):
         return True
     return isinstance(error, DBAPIError) and error.connection_invalidated
+
+
+def outlast_outage(work: Callable[[], Written], patience: float) -> Written:
+    """Does some work, again and again while the database is away.
+
+    Args:
+        work: A transaction, or a part of one that was rolled back.
+        patience: Seconds after which it is no longer tried again.
+
+    Returns:
+        What the work gives.
+    """
+    give_up_at = time.monotonic() + patience
+    while True:
+        try:
+            return work()
+        except SQLAlchemyError as error:
+            db.session.rollback()
+            if not is_unavailable(error) or time.monotonic() > give_up_at:
+                raise
+            logger.warning("waiting_for_database", error=str(error.__cause__ or error))
+            time.sleep(_TRIED_AGAIN_EVERY)
 
 
 def insert_ignoring_conflicts(model: type[DeclarativeBase]) -> sqlite.Insert | postgresql.Insert:

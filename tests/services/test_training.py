@@ -581,18 +581,37 @@ def test_a_run_that_takes_too_long_while_the_database_is_away_fails_once_it_is_b
     assert len(tries) <= 2 + (time.monotonic() - began) / 0.1 + 2
 
 
+def test_a_run_outlasts_a_database_that_is_away_for_a_while(shop, monkeypatch):
+    monkeypatch.setattr("recsvc.storage.database._TRIED_AGAIN_EVERY", 0.0)
+    run, _ = ask()
+    change, stages = training_runs.change, []
+
+    def away_at_first(*args, **values):
+        stages.append(values.get("stage"))
+        if values.get("stage") and stages.count(values["stage"]) < 3:
+            raise OperationalError("UPDATE", {}, Exception("connection refused"))
+        return change(*args, **values)
+
+    monkeypatch.setattr(training_runs, "change", away_at_first)
+    training.run(run.run_id)
+
+    done = training.get(run.run_id)
+    assert (done.status, done.attempt) == ("succeeded", 1)
+    assert stages.count("read") == stages.count("activate") == 3
+
+
 def test_a_run_tells_its_rows_its_epochs_and_the_seconds_of_each_stage_as_it_goes(shop, monkeypatch, caplog):
     monkeypatch.setattr("recsvc.services.progress._PROGRESS_EVERY", 0.0)
     run, _ = ask()
     seen: list[TrainingRun] = []
-    write = Progress.write
+    write = Progress._write_once
 
-    def look(self, **values):
-        write(self, **values)
+    def look(self, values):
+        write(self, values)
         present = training.get(self.run_id)
         seen.append((present.stage, present.progress, present.epoch, present.rows_read, [*present.seconds]))
 
-    monkeypatch.setattr(Progress, "write", look)
+    monkeypatch.setattr(Progress, "_write_once", look)
     training.run(run.run_id)
 
     rows = db.session.scalar(select(func.count()).select_from(Interaction))
