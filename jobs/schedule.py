@@ -56,6 +56,11 @@ def periodic_jobs(config: Config) -> Sequence[PeriodicJob]:
 class CalmScheduler(Scheduler):  # type: ignore[misc]
     """rq-scheduler's scheduler, which can be told to stop while Redis is away: its marks there expire."""
 
+    def heartbeat(self) -> None:
+        """Tells that this scheduler lives; what it tells outlives it, so that its silence is noticed."""
+        super().heartbeat()
+        queues.note_scheduler(self.connection)
+
     def register_death(self) -> None:
         """Tells Redis that this scheduler ends."""
         with suppress(RedisError):

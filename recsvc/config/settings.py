@@ -130,6 +130,9 @@ class Config:
     rate_limits: Mapping[str, str] = _setting(
         dict, RATE_LIMITS, "How often a credential of a role may call; kept in Redis. Empty for no limit."
     )
+    metrics_token: str = _setting(
+        "", SECRET, "What must be sent as a bearer token to read `/metrics`; empty for nothing.", secret=True
+    )
     auto_train_on_startup: bool = _setting(
         False, BOOLEAN, "Train when a web process starts and the store has no model."
     )

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recsvc.errors import NotFoundError
+from recsvc.instruments import instruments
 from recsvc.recommender.model import Selection
 from recsvc.services import attribution
 from recsvc.services.reasons import Reason, reasons_for
@@ -97,7 +98,8 @@ def for_user(user_id: str, filters: Filters) -> Recommendations:
     feature_keys = features.keys_of_owner("user", user_key) if user_key and _reads_features(view) else []
     taste = taste_of_user(view, rows, feature_keys)
     seen = seen_by(rows, include_seen=filters.include_seen)
-    return _answer([_rank(view, filters, taste, seen, user_id=user_id, experiment=experiment)])[0]
+    ranked = _rank(view, filters, taste, seen, user_id=user_id, experiment=experiment)
+    return _answer("user", filters, [ranked])[0]
 
 
 def for_users(user_ids: Sequence[str], filters: Filters) -> list[Recommendations]:
@@ -113,7 +115,7 @@ def for_users(user_ids: Sequence[str], filters: Filters) -> list[Recommendations
         taste = taste_of_user(view, rows, feature_keys.get(user_key, []) if _reads_features(view) else [])
         seen = seen_by(rows, include_seen=filters.include_seen)
         ranked[user_id] = _rank(view, filters, taste, seen, user_id=user_id, experiment=experiment)
-    answers = dict(zip(ranked, _answer(list(ranked.values())), strict=True))
+    answers = dict(zip(ranked, _answer("newsletter", filters, list(ranked.values())), strict=True))
     return [answers[user_id] for user_id in user_ids]
 
 
@@ -121,18 +123,19 @@ def for_session(item_ids: Sequence[str], filters: Filters) -> Recommendations:
     """Recommends items to a visitor of whom only the items looked at are known."""
     view = serving().view()
     seen = list(shop_ids.keys_of("item", item_ids).values())
-    return _answer([_rank(view, filters, taste_of_session(view, seen), seen)])[0]
+    return _answer("session", filters, [_rank(view, filters, taste_of_session(view, seen), seen)])[0]
 
 
 def popular(filters: Filters) -> Recommendations:
     """The items that most users like."""
-    return _answer([_rank(serving().view(), filters, None, [])])[0]
+    return _answer(POPULAR, filters, [_rank(serving().view(), filters, None, [])])[0]
 
 
 def trending(filters: Filters) -> Recommendations:
     """The items that are liked more than usual in these days; counted anew every minute."""
     view = serving().view()
-    return _answer([_by_score(view, TRENDING, view.trending, filters, _selection(view, filters, []))])[0]
+    ranked = _by_score(view, TRENDING, view.trending, filters, _selection(view, filters, []))
+    return _answer(TRENDING, filters, [ranked])[0]
 
 
 def latest(filters: Filters) -> Recommendations:
@@ -146,7 +149,7 @@ def latest(filters: Filters) -> Recommendations:
         np.concatenate([selection.excluded, to_come]),
         selection.groups,
     )
-    return _answer([_by_score(view, LATEST, view.published, filters, selection)])[0]
+    return _answer(LATEST, filters, [_by_score(view, LATEST, view.published, filters, selection)])[0]
 
 
 def similar_to(item_id: str, filters: Filters) -> Recommendations:
@@ -164,8 +167,8 @@ def similar_to(item_id: str, filters: Filters) -> Recommendations:
         selection = _selection(view, filters, [item.item_key])
         chosen, scores = view.served.model.similar(int(index[0]), filters.k, selection, view.newcomers)
         if len(chosen):
-            return _answer([_Ranked(view, SIMILAR, chosen, scores)])[0]
-    return _answer([_rank(view, filters, None, [item.item_key])])[0]
+            return _answer(SIMILAR, filters, [_Ranked(view, SIMILAR, chosen, scores)])[0]
+    return _answer(SIMILAR, filters, [_rank(view, filters, None, [item.item_key])])[0]
 
 
 def _reads_features(view: ServingView) -> bool:
@@ -221,14 +224,18 @@ def _selection(view: ServingView, filters: Filters, seen: Sequence[int]) -> Sele
     return Selection(view.recommendable, members, left_out, view.groups)
 
 
-def _answer(lists: Sequence[_Ranked]) -> list[Recommendations]:
+def _answer(what: str, filters: Filters, lists: Sequence[_Ranked]) -> list[Recommendations]:
     keys = [ranked.view.item_keys[ranked.chosen].tolist() for ranked in lists]
     named = items.titles({key for of_list in keys for key in of_list})
-    return [_told(ranked, of_list, named) for ranked, of_list in zip(lists, keys, strict=True)]
+    return [_told(what, filters, ranked, of_list, named) for ranked, of_list in zip(lists, keys, strict=True)]
 
 
 def _told(
-    ranked: _Ranked, item_keys: Sequence[int], named: dict[int, tuple[str, str | None]]
+    what: str,
+    filters: Filters,
+    ranked: _Ranked,
+    item_keys: Sequence[int],
+    named: dict[int, tuple[str, str | None]],
 ) -> Recommendations:
     reasons: Sequence[list[Reason] | None] = ranked.reasons or [None] * len(item_keys)
     places = [
@@ -244,6 +251,14 @@ def _told(
         strategy=ranked.strategy,
         experiment=ranked.experiment,
         item_keys=item_keys,
+    )
+    instruments().recommended(
+        what,
+        ranked.strategy,
+        ranked.view.version,
+        asked=filters.k,
+        given=len(places),
+        hot=ranked.view.hot_among(ranked.chosen),
     )
     return Recommendations(
         user_id=ranked.user_id,
