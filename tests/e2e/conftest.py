@@ -291,7 +291,7 @@ class System:
     def call(self, method: str, path: str, json: Any = None, *, web: Web | None = None) -> httpx.Response:
         called = web or self.web
         assert called is not None
-        prefix = "" if path.endswith("z") else "/api/v1"
+        prefix = "" if path.endswith("z") or path == "/metrics" else "/api/v1"
         return self._client.request(method, f"{called.url}{prefix}{path}", json=json)
 
     def recommend(self, user_id: str = "reader-1", *, web: Web | None = None) -> dict[str, Any]:
