@@ -48,6 +48,7 @@ def periodic_jobs(config: Config) -> Sequence[PeriodicJob]:
         PeriodicJob("train", config.train_schedule, queues.REQUEST_SCHEDULED_TRAINING, queues.MAINTENANCE),
         PeriodicJob("tune", config.tune_schedule, queues.REQUEST_SCHEDULED_TUNING, queues.MAINTENANCE),
         PeriodicJob("delete-old-data", "30 3 * * *", queues.DELETE_OLD_DATA, queues.MAINTENANCE),
+        PeriodicJob("count-stock", "*/5 * * * *", queues.COUNT_STOCK, queues.MAINTENANCE),
         PeriodicJob("sweep-runs", "*/5 * * * *", queues.SWEEP_RUNS, queues.MAINTENANCE),
     )
     return [job for job in jobs if job.cron]

@@ -31,6 +31,7 @@ TRAIN = "jobs.training.train"
 TRAINING_JOB_FAILED = "jobs.training.record_failure"
 REQUEST_SCHEDULED_TRAINING = "jobs.training.request_scheduled"
 SWEEP_RUNS = "jobs.maintenance.sweep_runs"
+COUNT_STOCK = "jobs.maintenance.count_stock"
 DELETE_OLD_DATA = "jobs.maintenance.delete_old_data"
 TUNE = "jobs.tuning.tune"
 REQUEST_SCHEDULED_TUNING = "jobs.tuning.request_scheduled"
@@ -40,7 +41,8 @@ REQUEST_ID = "request_id"  # in a job's meta, and in lines of the log
 DISPATCH_PATIENCE = 600  # seconds for which the scheduled job waits for a database or Redis that is away
 
 _ANSWER_TIMEOUT = 2.0
-_SCHEDULER_SEEN = "recsvc:scheduler_seen_at"
+_NOTE = "recsvc:note:"
+_SCHEDULER_SEEN = "scheduler_seen_at"
 _TRAINING_SLACK = 60  # seconds beside those of TRAIN_TIMEOUT: to come to the end of an epoch
 _TUNING_JOB_ID = "tuning"
 _TUNING_SLACK = 900  # seconds beside those of TUNE_MINUTES: to read, and to end a step of a fit
@@ -125,7 +127,7 @@ def look() -> QueueState:
     """
     client = _client()
     try:
-        seen = client.get(_SCHEDULER_SEEN)
+        seen = client.get(_NOTE + _SCHEDULER_SEEN)
         return QueueState(
             waiting={name: _waiting(Queue(name, connection=client)) for name in QUEUES},
             # The name of a worker that was killed stays for a while.
@@ -138,7 +140,32 @@ def look() -> QueueState:
 
 def note_scheduler(connection: Redis) -> None:
     """Writes down that the scheduler lives."""
-    connection.set(_SCHEDULER_SEEN, time.time())
+    connection.set(_NOTE + _SCHEDULER_SEEN, time.time())
+
+
+def write_note(name: str, text: str) -> None:
+    """Leaves something for the other processes; it may be lost, and is made again.
+
+    Raises:
+        QueueUnavailableError: Redis does not answer.
+    """
+    try:
+        _client().set(_NOTE + name, text)
+    except RedisError as error:
+        raise QueueUnavailableError("Redis does not answer.") from error
+
+
+def read_note(name: str) -> str | None:
+    """What a process left; None where none did.
+
+    Raises:
+        QueueUnavailableError: Redis does not answer.
+    """
+    try:
+        note = _client().get(_NOTE + name)
+    except RedisError as error:
+        raise QueueUnavailableError("Redis does not answer.") from error
+    return note.decode() if isinstance(note, bytes) else note
 
 
 def enqueue_training(run_id: str) -> None:

@@ -238,11 +238,11 @@ def told() -> list[Attributed]:
     ]
 
 
-def compared() -> Comparison | None:
-    """The experiment of the settings as it stands; None where there is none."""
+def arms() -> list[Arm]:
+    """Control and treatment of the experiment of the settings; neither where there is none."""
     experiment = current_config().experiment
     if experiment is None:
-        return None
+        return []
     since = _since()
     counts = shown.counts_of_experiment(experiment.name, since)
     users_with = shown.users_of_experiment(experiment.name, since, ATTRIBUTED)
@@ -256,7 +256,19 @@ def compared() -> Comparison | None:
             {event: users_with.get((version, event), 0) for event in ATTRIBUTED},
         )
 
-    control, treatment = arm(experiment.control), arm(experiment.treatment)
+    return [arm(version) for version in experiment.versions]
+
+
+def compared(sides: Sequence[Arm]) -> Comparison | None:
+    """The experiment of the settings as it stands; None where these are not its sides.
+
+    Args:
+        sides: What `arms` counted.
+    """
+    experiment = current_config().experiment
+    if experiment is None or tuple(side.model_version for side in sides) != experiment.versions:
+        return None
+    control, treatment = sides
     differences = {
         event: compare(
             (control.users_with[event], control.users), (treatment.users_with[event], treatment.users)

@@ -58,6 +58,11 @@ class Serving:
         """The view to serve one request from."""
         return self._view or self.refresh()
 
+    @property
+    def is_serving(self) -> bool:
+        """Whether there is a view, which a process makes that serves; others need none to do their work."""
+        return self._view is not None
+
     def view_for(self, user_id: str) -> tuple[ServingView, str | None]:
         """The view to serve a user from, and the experiment that the user takes part in, if there is one."""
         view, arms, experiment = self.view(), self._arms, current_config().experiment
