@@ -96,21 +96,23 @@ def test_each_problem_is_told_alone_with_what_to_do(changes, code, said):
     assert len(found.advice) > 20
 
 
-@pytest.mark.parametrize(
-    "changes",
-    [
-        {"queue__scheduler_seen_at": ago(minutes=14)},
-        {"queue__waiting": {"training": Waiting(1, ago(minutes=14))}},
-        {"queue__waiting": {"maintenance": Waiting(9, ago(minutes=50))}, "last_run": run("running")},
-        {"active": version(created_at=ago(hours=35))},
-        {"last_run": run("rejected", gate={"reason": "It is worse."})},
-        {"last_run": run("cancelled")},
-        {"last_run": None},
-        {"totals__newest_interaction_at": ago(hours=47)},
-        {"stock": None},
-    ],
-    ids=repr,
-)
+NO_PROBLEM: dict[str, dict[str, Any]] = {
+    "a scheduler that looks every five minutes": {"queue__scheduler_seen_at": ago(minutes=14)},
+    "a job that waits for a while": {"queue__waiting": {"training": Waiting(1, ago(minutes=14))}},
+    "jobs that wait for a training": {
+        "queue__waiting": {"maintenance": Waiting(9, ago(minutes=50))},
+        "last_run": run("running"),
+    },
+    "a model of yesterday": {"active": version(created_at=ago(hours=35))},
+    "a run that the gate rejected": {"last_run": run("rejected", gate={"reason": "It is worse."})},
+    "a run that was cancelled": {"last_run": run("cancelled")},
+    "no run yet": {"last_run": None},
+    "a quiet day": {"totals__newest_interaction_at": ago(hours=47)},
+    "a shop that was not counted yet": {"stock": None},
+}
+
+
+@pytest.mark.parametrize("changes", NO_PROBLEM.values(), ids=NO_PROBLEM)
 def test_what_is_no_problem_is_not_told_as_one(changes):
     assert problems(changed(**changes)) == []
 

@@ -139,7 +139,7 @@ def test_counting_is_given_a_small_share_of_the_time(context, people_and_books, 
     slow = stock.at_hand()
     assert slow is not None
     monkeypatch.setattr(stock, "at_hand", lambda: replace(slow, seconds=60.0))
-    for minutes, is_counted in ((10, False), (24, False), (26, True)):
+    for minutes, is_counted in ((10, False), (19, False), (21, True)):
         monkeypatch.setattr(
             stock, "now", lambda minutes=minutes: slow.counted_at + timedelta(minutes=minutes)
         )
