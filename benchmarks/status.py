@@ -4,13 +4,17 @@
 
 Records so many lists as shown first (a million by default), a tenth of them named by one of the newest
 interactions each, unless there are any. Then the status is asked for 50 times without a worker's counts, and
-as often with them. Beside it, in the same run, what a worker takes to count.
+as often with them. Beside it, in the same run, what a worker takes to count, and what a web process takes to
+count one recommendation, into files as under gunicorn.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import os
+import tempfile
+import timeit
 from collections.abc import Callable
 from dataclasses import replace
 from time import perf_counter
@@ -19,10 +23,11 @@ from typing import Any
 import numpy as np
 from sqlalchemy import func, insert, select, text
 
-from benchmarks.measuring import new_instance
+from benchmarks.measuring import in_new_process, new_instance
 from recsvc.config import DATABASE_URL
 from recsvc.extensions import db
 from recsvc.factory import create_app
+from recsvc.instruments import Instruments
 from recsvc.services import status, stock
 from recsvc.services.observing import Observer
 from recsvc.storage.database import chunks
@@ -81,8 +86,32 @@ def measure(lists: int) -> dict[str, Any]:
         "status_ms": with_counts,
         "metrics_ms": _milliseconds(lambda: list(Observer().collect())),
         "counting_seconds": round(counting, 2),
+        "microseconds_a_recommendation": _as_under_gunicorn(count_recommendations),
         "counting_over_status": round(1000 * counting / with_counts["p50"]),
     }
+
+
+def count_recommendations() -> float:
+    """Microseconds that a web process takes to count a recommendation."""
+    told = Instruments()
+
+    def count() -> None:
+        told.answered("GET", "/api/v1/recommendations", 200, 0.001)
+        told.recommended("user", "personal", "v1", asked=20, given=20, hot=20)
+        told.shown("personal", "v1")
+
+    count()
+    return round(min(timeit.repeat(count, number=10_000, repeat=5)) / 10_000 * 1e6, 1)
+
+
+def _as_under_gunicorn(function: Callable[[], float]) -> float:
+    with tempfile.TemporaryDirectory() as folder:
+        # A new process, since the library chooses how to count when it is imported.
+        os.environ["PROMETHEUS_MULTIPROC_DIR"] = folder
+        try:
+            return float(in_new_process(function))
+        finally:
+            del os.environ["PROMETHEUS_MULTIPROC_DIR"]
 
 
 def _milliseconds(look: Callable[[], object]) -> dict[str, float]:

@@ -122,13 +122,19 @@ def test_every_alert_says_what_to_do_and_is_tried_both_silent_and_firing():
         assert alert["labels"]["severity"] in {"info", "warning", "critical"}
 
 
-def promtool(*arguments: str, folder: Path = FOLDER) -> str:
+def promtool(*arguments: str, folder: Path = FOLDER, said: str = "") -> str:
     command = shutil.which("promtool")
     if command is None:
         pytest.skip("NOT CHECKED: promtool is not installed (Debian: apt-get install prometheus)")
-    ended = subprocess.run([command, *arguments], cwd=folder, capture_output=True, text=True, check=False)
+    ended = subprocess.run(
+        [command, *arguments], cwd=folder, input=said, capture_output=True, text=True, check=False
+    )
     assert ended.returncode == 0, ended.stdout + ended.stderr
     return ended.stdout
+
+
+def test_promtool_finds_nothing_wrong_with_what_is_exported(exported, sqlite_app):
+    promtool("check", "metrics", said=sqlite_app.test_client().get("/metrics").get_data(as_text=True))
 
 
 def test_promtool_takes_the_alerts_and_they_do_as_their_tests_say():
