@@ -195,7 +195,8 @@ class System:
         ours |= {name: str(value) for name, value in {**self.settings, **more}.items()}
         kept = {name: text for name, text in os.environ.items() if name not in {"WEB_CONCURRENCY", "TZ"}}
         path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-        return {**kept, "GUNICORN_CMD_ARGS": "", **ours, "PATH": path}
+        # What a process that is killed leaves behind goes with the folder.
+        return {**kept, "GUNICORN_CMD_ARGS": "", "TMPDIR": str(self.folder), **ours, "PATH": path}
 
     def _start(self, kind: type[Process], name: str, command: list[str], **more: Any) -> Any:
         log = self.folder / f"{next(self._numbers):02}-{name}.log"
