@@ -1,6 +1,11 @@
 """How gunicorn runs the web processes. It takes PORT and WEB_CONCURRENCY from the environment by itself."""
 
+import atexit
 import os
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Any
 
 worker_class = "gthread"
 threads = 8
@@ -22,3 +27,35 @@ logconfig_dict = {
     "loggers": {"gunicorn.error": {"level": "INFO", "handlers": ["stdout"], "propagate": False}},
     "root": {"level": "INFO", "handlers": ["stdout"]},
 }
+
+
+def _make_folder_of_metrics() -> None:
+    """Makes the folder through which web processes tell each other what they counted.
+
+    It is there before prometheus_client is imported, which chooses by it how to count, and goes with this
+    process. One that takes over from another (SIGUSR2) has one of its own.
+    """
+    if "PROMETHEUS_MULTIPROC_DIR" in os.environ and "GUNICORN_PID" not in os.environ:
+        return
+    folder = os.environ["PROMETHEUS_MULTIPROC_DIR"] = tempfile.mkdtemp(prefix="recsvc-metrics-")
+    maker = os.getpid()
+    # The web processes inherit this, and must leave the folder to the others.
+    atexit.register(lambda: os.getpid() == maker and shutil.rmtree(folder, ignore_errors=True))
+
+
+_make_folder_of_metrics()
+
+
+def on_starting(_server: Any) -> None:
+    """Clears away what an earlier gunicorn left in a folder that the environment names."""
+    folder = Path(os.environ["PROMETHEUS_MULTIPROC_DIR"])
+    folder.mkdir(parents=True, exist_ok=True)
+    for file in folder.glob("*.db"):
+        file.unlink()
+
+
+def child_exit(_server: Any, worker: Any) -> None:
+    """Takes a web process that ended out of what is told of those that live; what it counted stays."""
+    from prometheus_client import multiprocess
+
+    multiprocess.mark_process_dead(worker.pid)

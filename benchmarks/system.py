@@ -198,7 +198,8 @@ class System:
         ours |= {name: str(value) for name, value in {**self.settings, **more}.items()}
         kept = {name: text for name, text in os.environ.items() if name not in {"WEB_CONCURRENCY", "TZ"}}
         path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-        return {**kept, "GUNICORN_CMD_ARGS": "", **ours, "PATH": path}
+        # What a process that is killed leaves behind goes with the folder.
+        return {**kept, "GUNICORN_CMD_ARGS": "", "TMPDIR": str(self.folder), **ours, "PATH": path}
 
     def _start(self, kind: type[Process], name: str, command: list[str], **more: Any) -> Any:
         log = self.folder / f"{next(self._numbers):02}-{name}.log"
@@ -310,10 +311,10 @@ class System:
     def call(
         self, method: str, path: str, json: Any = None, *, web: Web | None = None, key: str = ADMIN_KEY
     ) -> httpx.Response:
-        """Makes a request; paths are below /api/v1 but those that end with z."""
+        """Makes a request; paths are below /api/v1, but for /metrics and those that end with z."""
         called = web or self.web
         assert called is not None
-        prefix = "" if path.endswith("z") else "/api/v1"
+        prefix = "" if path.endswith("z") or path == "/metrics" else "/api/v1"
         headers = {"Authorization": f"Bearer {key}"}
         return self._client.request(method, f"{called.url}{prefix}{path}", json=json, headers=headers)
 

@@ -7,9 +7,12 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
+import structlog
 from flask import Flask
+from rq import get_current_job
+from rq.job import Job
 
-from recsvc import create_app
+from recsvc import create_app, queues
 from recsvc.config import InvalidSettingError
 
 
@@ -23,11 +26,14 @@ def application() -> Flask:
 
 
 def in_application(job: Callable[..., Any]) -> Callable[..., Any]:
-    """Pushes the application's context around a job."""
+    """Pushes the application's context around a job, whose lines name the request that asked for it."""
 
     @functools.wraps(job)
     def with_context(*args: Any, **kwargs: Any) -> Any:
-        with application().app_context():
+        present = args[0] if args and isinstance(args[0], Job) else get_current_job()
+        request_id = present.meta.get(queues.REQUEST_ID) if present else None
+        named = {queues.REQUEST_ID: request_id} if request_id else {}
+        with application().app_context(), structlog.contextvars.bound_contextvars(**named):
             return job(*args, **kwargs)
 
     return with_context

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from jobs.context import in_application
-from recsvc.services import attribution, privacy, registry, training
+from recsvc.services import attribution, privacy, registry, stock, training
 
 
 @in_application
@@ -11,6 +11,12 @@ def sweep_runs() -> None:
     """Ends runs that nobody works on any more, and records what the model store says is active."""
     training.sweep()
     registry.reconcile()
+
+
+@in_application
+def count_stock() -> None:
+    """Counts a large shop, so that whoever asks for its status need not wait."""
+    stock.keep()
 
 
 @in_application

@@ -48,6 +48,7 @@ def periodic_jobs(config: Config) -> Sequence[PeriodicJob]:
         PeriodicJob("train", config.train_schedule, queues.REQUEST_SCHEDULED_TRAINING, queues.MAINTENANCE),
         PeriodicJob("tune", config.tune_schedule, queues.REQUEST_SCHEDULED_TUNING, queues.MAINTENANCE),
         PeriodicJob("delete-old-data", "30 3 * * *", queues.DELETE_OLD_DATA, queues.MAINTENANCE),
+        PeriodicJob("count-stock", "*/5 * * * *", queues.COUNT_STOCK, queues.MAINTENANCE),
         PeriodicJob("sweep-runs", "*/5 * * * *", queues.SWEEP_RUNS, queues.MAINTENANCE),
     )
     return [job for job in jobs if job.cron]
@@ -55,6 +56,11 @@ def periodic_jobs(config: Config) -> Sequence[PeriodicJob]:
 
 class CalmScheduler(Scheduler):  # type: ignore[misc]
     """rq-scheduler's scheduler, which can be told to stop while Redis is away: its marks there expire."""
+
+    def heartbeat(self) -> None:
+        """Tells that this scheduler lives; what it tells outlives it, so that its silence is noticed."""
+        super().heartbeat()
+        queues.note_scheduler(self.connection)
 
     def register_death(self) -> None:
         """Tells Redis that this scheduler ends."""

@@ -12,6 +12,7 @@ from recsvc.api import (
     health,
     interactions,
     items,
+    metrics,
     model_versions,
     recommendations,
     status,
@@ -25,8 +26,10 @@ from recsvc.api.problems import ProblemApi, register
 from recsvc.api.rate_limits import limit_rates
 from recsvc.config import Config, InvalidSettingError
 from recsvc.extensions import db, migrate
+from recsvc.instruments import Instruments
 from recsvc.logs import configure_logging
 from recsvc.services.attribution import Recorder
+from recsvc.services.observing import Observer
 from recsvc.services.serving import Serving
 from recsvc.storage.database import engine_options, prepare_engine
 
@@ -69,6 +72,8 @@ def create_app(config: Config | None = None) -> Flask:
         OPENAPI_SWAGGER_UI_URL=f"{BASE_PATH}/docs/assets/",
     )
     app.extensions["recsvc.config"] = config
+    app.extensions["recsvc.instruments"] = Instruments()
+    app.extensions["recsvc.observer"] = Observer()
     app.extensions["recsvc.serving"] = Serving()
     app.extensions["recsvc.recorder"] = Recorder()
     app.json.ensure_ascii = False  # type: ignore[attr-defined]
@@ -84,6 +89,7 @@ def _serve_api(app: Flask, config: Config) -> None:
     app.url_map.converters["shop_id"] = ShopId
     app.url_map.merge_slashes = False
     app.wsgi_app = EncodedSlashes(app.wsgi_app)  # type: ignore[method-assign]
+    metrics.time_requests(app)
     register(app)
     identify_callers(app)
     limit_rates(app, config)
@@ -95,6 +101,7 @@ def _serve_api(app: Flask, config: Config) -> None:
     for noun in _NOUNS:
         api.register_blueprint(noun.blueprint, url_prefix=BASE_PATH)
     api.register_blueprint(health.blueprint, url_prefix="/")
+    api.register_blueprint(metrics.blueprint, url_prefix="/")
 
     @app.get(f"{BASE_PATH}/docs/assets/<path:name>")
     @public

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import structlog
 from flask import current_app
 from redis import Redis
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 from redis.retry import Retry as RedisRetry
-from rq import Callback, Queue, Retry
+from rq import Callback, Queue, Retry, Worker
 from rq.exceptions import NoSuchJobError
 from rq.job import Job
 
@@ -24,16 +31,49 @@ TRAIN = "jobs.training.train"
 TRAINING_JOB_FAILED = "jobs.training.record_failure"
 REQUEST_SCHEDULED_TRAINING = "jobs.training.request_scheduled"
 SWEEP_RUNS = "jobs.maintenance.sweep_runs"
+COUNT_STOCK = "jobs.maintenance.count_stock"
 DELETE_OLD_DATA = "jobs.maintenance.delete_old_data"
 TUNE = "jobs.tuning.tune"
 REQUEST_SCHEDULED_TUNING = "jobs.tuning.request_scheduled"
 
+REQUEST_ID = "request_id"  # in a job's meta, and in lines of the log
+
 DISPATCH_PATIENCE = 600  # seconds for which the scheduled job waits for a database or Redis that is away
 
 _ANSWER_TIMEOUT = 2.0
+_NOTE = "recsvc:note:"
+_SCHEDULER_SEEN = "scheduler_seen_at"
 _TRAINING_SLACK = 60  # seconds beside those of TRAIN_TIMEOUT: to come to the end of an epoch
 _TUNING_JOB_ID = "tuning"
 _TUNING_SLACK = 900  # seconds beside those of TUNE_MINUTES: to read, and to end a step of a fit
+
+
+@dataclass(frozen=True)
+class Waiting:
+    """The jobs of a queue that no worker has taken yet.
+
+    Attributes:
+        jobs: How many.
+        since: Since when the first of them waits.
+    """
+
+    jobs: int
+    since: datetime | None
+
+
+@dataclass(frozen=True)
+class QueueState:
+    """What Redis knows of the processes that share it.
+
+    Attributes:
+        waiting: Queues to what waits in them.
+        workers: How many worker processes give signs of life.
+        scheduler_seen_at: When the scheduler gave its last; None where there never was one.
+    """
+
+    waiting: Mapping[str, Waiting]
+    workers: int
+    scheduler_seen_at: datetime | None
 
 
 def connect(config: Config, *, answer_timeout: float | None = None) -> Redis:
@@ -79,6 +119,55 @@ def ping() -> None:
         raise QueueUnavailableError("Redis does not answer, so no training can be queued.") from error
 
 
+def look() -> QueueState:
+    """Looks at the queues, the workers and the scheduler.
+
+    Raises:
+        QueueUnavailableError: Redis does not answer.
+    """
+    client = _client()
+    try:
+        seen = client.get(_NOTE + _SCHEDULER_SEEN)
+        return QueueState(
+            waiting={name: _waiting(Queue(name, connection=client)) for name in QUEUES},
+            # The name of a worker that was killed stays for a while.
+            workers=sum(bool(client.exists(key)) for key in Worker.all_keys(client)),
+            scheduler_seen_at=datetime.fromtimestamp(float(seen), UTC) if seen else None,
+        )
+    except RedisError as error:
+        raise QueueUnavailableError("Redis does not answer.") from error
+
+
+def note_scheduler(connection: Redis) -> None:
+    """Writes down that the scheduler lives."""
+    connection.set(_NOTE + _SCHEDULER_SEEN, time.time())
+
+
+def write_note(name: str, text: str) -> None:
+    """Leaves something for the other processes; it may be lost, and is made again.
+
+    Raises:
+        QueueUnavailableError: Redis does not answer.
+    """
+    try:
+        _client().set(_NOTE + name, text)
+    except RedisError as error:
+        raise QueueUnavailableError("Redis does not answer.") from error
+
+
+def read_note(name: str) -> str | None:
+    """What a process left; None where none did.
+
+    Raises:
+        QueueUnavailableError: Redis does not answer.
+    """
+    try:
+        note = _client().get(_NOTE + name)
+    except RedisError as error:
+        raise QueueUnavailableError("Redis does not answer.") from error
+    return note.decode() if isinstance(note, bytes) else note
+
+
 def enqueue_training(run_id: str) -> None:
     """Queues the job of a training run.
 
@@ -91,6 +180,7 @@ def enqueue_training(run_id: str) -> None:
             TRAIN,
             run_id,
             job_id=training_job_id(run_id),
+            meta=_origin(),
             # The run is ended in time by whoever works on it; this is for one who is stuck and cannot.
             job_timeout=config.train_timeout + _TRAINING_SLACK,
             # Only a job whose worker died is tried again: one that fails by itself ends its run first.
@@ -132,6 +222,7 @@ def enqueue_tuning() -> bool:
         Queue(TRAINING, connection=_client()).enqueue(
             TUNE,
             job_id=_TUNING_JOB_ID,
+            meta=_origin(),
             job_timeout=60 * current_config().tune_minutes + _TUNING_SLACK,
             result_ttl=86_400,
             failure_ttl=86_400,
@@ -139,6 +230,21 @@ def enqueue_tuning() -> bool:
     except RedisError as error:
         raise QueueUnavailableError("Redis does not answer, so no tuning can be queued.") from error
     return True
+
+
+def _origin() -> dict[str, str]:
+    """What the lines of a job are to say of where it came from: the id of the request that asked for it."""
+    bound = structlog.contextvars.get_contextvars()
+    return {REQUEST_ID: bound[REQUEST_ID]} if REQUEST_ID in bound else {}
+
+
+def _waiting(queue: Queue) -> Waiting:
+    first = queue.get_job_ids(0, 1)
+    since = None
+    if first:
+        with suppress(NoSuchJobError):  # a worker has taken it meanwhile
+            since = Job.fetch(first[0], connection=queue.connection).enqueued_at
+    return Waiting(queue.count, since.replace(tzinfo=UTC) if since and since.tzinfo is None else since)
 
 
 def _is_alive(job_id: str) -> bool:

@@ -153,6 +153,8 @@ def make_app(tmp_path: Path, redis: Redis, redis_url: str) -> Iterator[MakeApp]:
         with app.app_context():
             db.session.remove()
             db.engine.dispose()
+        if "recsvc.redis" in app.extensions:
+            app.extensions["recsvc.redis"].close()
 
 
 @pytest.fixture

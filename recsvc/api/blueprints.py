@@ -74,9 +74,11 @@ class Blueprint(flask_smorest.Blueprint):
         parse = super().arguments(schema, example=example_of(schema), **options)
         return lambda view: self.doc(responses=_refusals(400, 413, 415))(parse(view))
 
-    def response(self, status_code: int, schema: type[Schema] | None = None, **options: Any) -> Any:
-        """Writes an answer out, and documents it with an example."""
-        example = {} if schema is None else {"example": example_of(schema)}
+    def response(
+        self, status_code: int, schema: type[Schema] | dict[str, Any] | None = None, **options: Any
+    ) -> Any:
+        """Writes an answer out, and documents it with an example; one that is no JSON brings its own."""
+        example = {"example": example_of(schema)} if isinstance(schema, type) else {}
         return super().response(status_code, schema, **example, **options)
 
     def alt_response(self, status_code: int, *, schema: type[Schema] | None = None, **options: Any) -> Any:

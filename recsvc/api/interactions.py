@@ -4,18 +4,31 @@ from __future__ import annotations
 
 from typing import Any
 
+from flask import Response, request
+
 from recsvc.api import schemas
 from recsvc.api.auth import allow, caller, for_whom
 from recsvc.api.batches import check_each, in_order, rejection
 from recsvc.api.blueprints import Blueprint
 from recsvc.api.fields import checked_id, cursor_of
 from recsvc.errors import InvalidInputError
+from recsvc.instruments import instruments
 from recsvc.services import ingestion
 from recsvc.services.ingestion import NewInteraction
 
 blueprint = Blueprint(
     "interactions", __name__, description="What users do: views, carts, purchases, ratings."
 )
+
+_REFUSED = frozenset({400, 413, 415, 422})
+
+
+@blueprint.after_request
+def count_refusal(response: Response) -> Response:
+    """Counts an interaction that came by itself and was refused, by whatever looked at it first."""
+    if request.endpoint == "interactions.record_interaction" and response.status_code in _REFUSED:
+        instruments().ingested("rejected")
+    return response
 
 
 @blueprint.route("/interactions", methods=["POST"])
@@ -32,6 +45,7 @@ def record_interaction(body: dict[str, Any]) -> tuple[dict[str, Any], int]:
     """
     user_id = for_whom(body.pop("user_id"))
     key, duplicate = ingestion.record(NewInteraction(user_id=user_id, **body))
+    instruments().ingested("duplicate" if duplicate else "accepted")
     return {"id": key, "duplicate": duplicate}, 200 if duplicate else 201
 
 
@@ -53,11 +67,11 @@ def record_interactions(body: dict[str, Any]) -> dict[str, Any]:
             nameless.append(rejection(index, error))
     outcome = ingestion.record_batch(named)
     refused = [rejection(refusal.index, refusal.error) for refusal in outcome.rejected]
-    return {
-        "accepted": outcome.accepted,
-        "duplicates": outcome.duplicates,
-        "rejected": in_order(malformed, nameless, refused),
-    }
+    rejected = in_order(malformed, nameless, refused)
+    instruments().ingested("accepted", outcome.accepted)
+    instruments().ingested("duplicate", outcome.duplicates)
+    instruments().ingested("rejected", len(rejected))
+    return {"accepted": outcome.accepted, "duplicates": outcome.duplicates, "rejected": rejected}
 
 
 @blueprint.route("/users/<shop_id:user_id>/interactions")

@@ -2,13 +2,30 @@
 
 from __future__ import annotations
 
+import os
 import sys
+from typing import Any
 
+import click
 from flask import Flask
-from flask.cli import FlaskGroup
+from flask.cli import ScriptInfo
 from sqlalchemy.exc import SQLAlchemyError
 
-from recsvc.cli import config, demo, evaluate, import_data, keys, models, train, tune, valkey
+from recsvc.cli import (
+    completion,
+    config,
+    database,
+    demo,
+    evaluate,
+    import_data,
+    keys,
+    models,
+    status,
+    train,
+    tune,
+    valkey,
+)
+from recsvc.cli.parts import Group
 from recsvc.config import Config, InvalidSettingError
 from recsvc.factory import create_app
 from recsvc.logs import configure_logging
@@ -23,33 +40,62 @@ def _create_app() -> Flask:
     return app
 
 
-cli = FlaskGroup(
-    name="recsvc",
-    help="The recommendation service that stands beside a shop.",
-    create_app=_create_app,
-    add_version_option=False,
-    load_dotenv=False,
-)
-commands = (
+class CommandLine(Group):
+    """All commands; the application is made when one of them first needs it."""
+
+    create_app = staticmethod(_create_app)
+
+    def make_context(
+        self, info_name: str | None, args: list[str], parent: click.Context | None = None, **extra: Any
+    ) -> click.Context:
+        """Lets commands push the application's context."""
+        extra.setdefault("obj", ScriptInfo(create_app=self.create_app, load_dotenv_defaults=False))
+        return super().make_context(info_name, args, parent, **extra)
+
+
+@click.group(cls=CommandLine, name="recsvc")
+def cli() -> None:
+    """The recommendation service that stands beside a shop.
+
+    Settings come from the environment, and from a file .env where the environment has none.
+
+    \b
+    recsvc demo                                 a bookshop to look at
+    recsvc db upgrade                           make the tables, or bring them up to date
+    recsvc import csv interactions.csv          bring in what users did
+    recsvc keys create --role service           a key for the shop's backend
+    honcho start web worker scheduler           the service; then, beside it:
+    recsvc train --wait                         the first model
+    recsvc status                               what is wrong, what there is, what is served
+
+    Every command has --help, with an example; those that print data have --json. Colours and progress bars
+    are for terminals alone; NO_COLOR=1 takes the colours away. To have the shell complete commands and
+    options: recsvc completion --help
+    """  # noqa: D301 — \b has to be the character that click takes for "as it stands"
+
+
+for command in (
+    completion.completion,
     config.config,
+    database.db,
     demo.demo,
     evaluate.evaluate,
     import_data.import_data,
     keys.keys,
     models.models,
+    status.status,
     train.train,
     tune.tune,
     valkey.valkey,
-)
-for command in commands:
+):
     cli.add_command(command)
 
 
 def main() -> None:
     """Runs the command line; a wrong setting or a database that is away ends it with one message."""
     try:
-        Config.from_environment()  # before Flask's --help would show a traceback for it
-        cli.main()
+        Config.from_environment()  # a wrong setting is told whatever is asked for
+        cli.main(prog_name="recsvc", color=False if os.environ.get("NO_COLOR") else None)
     except InvalidSettingError as error:
         sys.exit(f"recsvc: {error}")
     except SQLAlchemyError as error:

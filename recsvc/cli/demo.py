@@ -8,24 +8,27 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import click
-from flask.cli import with_appcontext
 from flask_migrate import upgrade
 
+from recsvc.cli.parts import Command, with_application
 from recsvc.config import current_config
 from recsvc.demo import show, system
 from recsvc.demo.shop import open_shop
 from recsvc.services import keys
 
 
-@click.command()
+@click.command(cls=Command)
 @click.option("--once", is_flag=True, help="End when the recommendations are shown.")
-@with_appcontext
+@with_application
 def demo(once: bool) -> None:
     """Run the whole system with a bookshop in it, until Ctrl-C.
 
     The books are real; the readers are generated. What you write stays in the instance folder; started again,
     the demo puts its own books and readers back as they were.
-    """
+
+    \b
+    INSTANCE_DIR=/tmp/demo recsvc demo
+    """  # noqa: D301 — \b has to be the character that click takes for "as it stands"
     config = current_config()
     click.secho("A bookshop", bold=True)
     log = config.instance_dir / "processes.log"

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import click
-from flask.cli import with_appcontext
 from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 from rich.text import Text
 
-from recsvc.errors import RecsvcError
+from recsvc.cli.parts import Command, as_json, print_json, with_application
 from recsvc.recommender.trial import Figure, Row
 from recsvc.services import evaluating
 from recsvc.services.evaluating import Evaluation
@@ -29,7 +27,7 @@ _STAGES = {
 }
 
 
-@click.command()
+@click.command(cls=Command)
 @click.option(
     "--split",
     type=click.Choice(evaluating.SPLITS),
@@ -45,8 +43,8 @@ _STAGES = {
     help="Of how many users at the most.",
 )
 @click.option("--seed", type=click.IntRange(0, 2**31 - 1), help="Of everything random; TRAIN_SEED else.")
-@click.option("--json", "as_json", is_flag=True, help="Print the figures as JSON.")
-@with_appcontext
+@as_json
+@with_application
 def evaluate(split: str, users: int, seed: int | None, as_json: bool) -> None:
     """Tell how good recommendations are on interactions that the model is not shown.
 
@@ -62,14 +60,14 @@ def evaluate(split: str, users: int, seed: int | None, as_json: bool) -> None:
 
     Intervals are of 95 %, from a bootstrap over users. How fits differ from run to run is not in them: with
     TRAIN_THREADS above 1 LightFM's do, whatever the seed. The exit code is 1 where there is too little data.
+
+    \b
+    recsvc evaluate --split time --users 500
     """  # noqa: D301 — \b has to be the character that click takes for "as it stands"
-    try:
-        with _bar() as on_progress:
-            found = evaluating.evaluate(split, users=users, seed=seed, on_progress=on_progress)
-    except RecsvcError as error:
-        raise click.ClickException(error.detail) from error
+    with _bar() as on_progress:
+        found = evaluating.evaluate(split, users=users, seed=seed, on_progress=on_progress)
     if as_json:
-        click.echo(json.dumps(found.as_json(), ensure_ascii=False, allow_nan=False))
+        print_json(found.as_json())
         return
     console = Console(highlight=False)
     console.width = max(console.width, _WIDTH)

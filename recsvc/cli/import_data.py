@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 import csv
-import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import click
-from flask.cli import with_appcontext
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 
+from recsvc.cli.parts import Command, as_json, print_json, with_application
 from recsvc.errors import RecsvcError
 from recsvc.services import importing
 from recsvc.services.importing import FORMATS, KINDS, BadRow, Outcome, Request
 
 _ROW_SHOWN = 80
+_EXIT_CODES = (
+    "Exit codes: 0 the import ran through, whatever rows it rejected; 2 the file as a whole cannot be read,"
+    " or wrong usage."
+)
 
 
 class _UnreadableError(click.ClickException):
@@ -35,7 +38,7 @@ def _mapping(_context: click.Context, _option: click.Parameter, given: tuple[str
     return mapping
 
 
-@click.command("import")
+@click.command("import", cls=Command, epilog=_EXIT_CODES)
 @click.argument("format_", metavar="FORMAT", type=click.Choice(list(FORMATS)))
 @click.argument("path")
 @click.option(
@@ -60,8 +63,8 @@ def _mapping(_context: click.Context, _option: click.Parameter, given: tuple[str
     type=click.Path(dir_okay=False, writable=True),
     help="Write every rejected row to this CSV file.",
 )
-@click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON.")
-@with_appcontext
+@as_json
+@with_application
 def import_data(
     *,
     format_: str,
@@ -113,9 +116,6 @@ def import_data(
     pairs      a user a line, followed by items
         reader-7 book-42 book-43
       recsvc import pairs train.txt --event view
-
-    The exit code is 0 when the import ran through, whatever rows it rejected, and 2 when the file as a whole
-    cannot be read.
     """  # noqa: D301 — \b has to be the character that click takes for "as it stands"
     _refuse_unused_options(format_)
     _refuse_to_overwrite(path, errors)
@@ -125,7 +125,10 @@ def import_data(
             outcome = importing.import_path(request, on_bad_row=write_error, progress=progress)
     except RecsvcError as error:
         raise _UnreadableError(error.detail) from error
-    click.echo(json.dumps(_summary(outcome), ensure_ascii=False) if as_json else _in_words(outcome))
+    if as_json:
+        print_json(_summary(outcome))
+    else:
+        click.echo(_in_words(outcome))
 
 
 def _refuse_unused_options(format_: str) -> None:

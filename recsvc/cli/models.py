@@ -2,29 +2,24 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
-from datetime import datetime
-from functools import wraps
 from typing import Any
 
 import click
-from flask.cli import with_appcontext
 from rich.console import Console
 from rich.progress import Progress
 
-from recsvc.errors import RecsvcError
+from recsvc.cli.parts import Group, as_json, moment, print_json, with_application
 from recsvc.services import comparing, registry, reproducing, retention, verifying
 from recsvc.services.comparing import Change, Difference
 from recsvc.storage.models import ModelVersion
 
 _NAMED = 10  # so many item ids are named; --json has all
 
-Command = Callable[..., None]
 
-
-@click.group()
+@click.group(cls=Group)
 def models() -> None:
     """List, compare, activate, prune, verify and reproduce model versions.
 
@@ -35,59 +30,51 @@ def models() -> None:
     recsvc models list                     what there is
     recsvc models diff VERSION VERSION     what changed
     recsvc models activate VERSION         go back, or forward
-
-    Exit codes: 0 done, 1 not done and why, 2 wrong usage.
     """  # noqa: D301 — \b has to be the character that click takes for "as it stands"
 
 
-def _command(name: str) -> Callable[[Command], click.Command]:
-    """A command that takes --json and ends with what went wrong in words."""
-
-    def decorate(function: Command) -> click.Command:
-        @wraps(function)
-        def told(**options: Any) -> None:
-            try:
-                function(**options)
-            except RecsvcError as error:
-                raise click.ClickException(error.detail) from error
-
-        command = click.option("--json", "as_json", is_flag=True, help="Print JSON.")(with_appcontext(told))
-        return models.command(name)(command)
-
-    return decorate
-
-
-@_command("list")
+@models.command("list")
+@as_json
+@with_application
 def list_models(as_json: bool) -> None:
     """List versions, newest first: status, when each was made, and whether its files are kept.
 
     A version is active, retired (it was active), candidate (it was not yet) or rejected.
-    """
+
+    \b
+    recsvc models list
+    """  # noqa: D301
     versions = registry.everything()
     if as_json:
-        _print_json([_summary(version) for version in versions])
+        print_json([_summary(version) for version in versions])
         return
     if not versions:
         click.echo("There is no version yet: recsvc train")
     for version in versions:
         kept = "" if version.files_kept else "  files deleted"
-        line = f"{version.version}  {version.status:9}  made {_time(version.created_at)}{kept}"
+        line = f"{version.version}  {version.status:9}  made {moment(version.created_at)}{kept}"
         click.secho(line, bold=version.status == "active", dim=not version.files_kept)
 
 
-@_command("show")
+@models.command("show")
 @click.argument("version")
+@as_json
+@with_application
 def show(version: str, as_json: bool) -> None:
-    """Show a version: what it learned from, with which parameters, and how good it was measured to be."""
+    """Show VERSION: what it learned from, with which parameters, and how good it was measured to be.
+
+    \b
+    recsvc models show 20261123T000007Z-1f0c9a77
+    """  # noqa: D301
     found = registry.get(version)
     until = retention.kept_until(found)
     if as_json:
         kept = {"trainings": until.trainings, "at": until.at.isoformat()}
-        _print_json({**_summary(found), "kept_until": kept, "manifest": found.manifest})
+        print_json({**_summary(found), "kept_until": kept, "manifest": found.manifest})
         return
     click.secho(f"{found.version}  {found.status}", bold=True)
-    click.echo(f"made       {_time(found.created_at)} by run {found.run_id}")
-    click.echo(f"active     {_time(found.activated_at) if found.activated_at else 'never'}")
+    click.echo(f"made       {moment(found.created_at)} by run {found.run_id}")
+    click.echo(f"active     {moment(found.activated_at) if found.activated_at else 'never'}")
     click.echo(f"files      {_until(found, until)}")
     for part in ("data", "parameters", "metrics"):
         click.secho(part, bold=True)
@@ -95,47 +82,62 @@ def show(version: str, as_json: bool) -> None:
             click.echo(line)
 
 
-@_command("diff")
+@models.command("diff")
 @click.argument("before")
 @click.argument("after")
+@as_json
+@with_application
 def diff(before: str, after: str, as_json: bool) -> None:
     """Tell what changed from version BEFORE to version AFTER: data, parameters, metrics, items.
 
     Each version was measured on the data of its day, so metrics tell of both data and model.
-    """
+
+    \b
+    recsvc models diff 20261122T000007Z-77ab01ce 20261123T000007Z-1f0c9a77
+    """  # noqa: D301
     found = comparing.difference(before, after)
     if as_json:
-        _print_json(found.as_json())
+        print_json(found.as_json())
         return
     for line in _changes(found):
         click.echo(line)
 
 
-@_command("activate")
+@models.command("activate")
 @click.argument("version")
+@as_json
+@with_application
 def activate(version: str, as_json: bool) -> None:
     """Make VERSION the active one: every web process serves it within five seconds, and no request fails.
 
     Its signature and files are checked first. The version that is active now is kept.
-    """
+
+    \b
+    recsvc models activate 20261122T000007Z-77ab01ce
+    """  # noqa: D301
     found = registry.activate(version)
     if as_json:
-        _print_json(_summary(found))
+        print_json(_summary(found))
     else:
         click.echo(f"Version {found.version} is active.")
 
 
-@_command("prune")
+@models.command("prune")
 @click.option("--dry-run", is_flag=True, help="Only tell which.")
+@as_json
+@with_application
 def prune(dry_run: bool, as_json: bool) -> None:
     """Delete the files of versions beyond MODEL_KEEP; what is known of them stays in the list.
 
     Neither the active version nor the one before it goes, nor what a training under way has published. A
     worker does this after each training by itself.
-    """
+
+    \b
+    recsvc models prune --dry-run
+    """  # noqa: D301
     pruned = retention.prune(dry_run=dry_run)
     if as_json:
-        _print_json({"pruned": pruned, "dry_run": dry_run})
+        print_json({"pruned": pruned, "dry_run": dry_run})
         return
     for version in pruned:
         click.echo(f"{version} {'would go' if dry_run else 'is gone'}")
@@ -143,16 +145,22 @@ def prune(dry_run: bool, as_json: bool) -> None:
         click.echo("There is nothing to prune.")
 
 
-@_command("verify")
+@models.command("verify")
 @click.argument("versions", nargs=-1, metavar="[VERSION]...")
+@as_json
+@with_application
 def verify(versions: tuple[str, ...], as_json: bool) -> None:
-    """Read versions from the model store, and check the signature and every byte of each; all without any.
+    """Read each VERSION, or all, from the model store, and check its signature and every byte.
 
     The exit code is 1 where one is not what was published.
-    """
-    verdicts = verifying.verify(versions)
+
+    \b
+    recsvc models verify
+    """  # noqa: D301
+    with _bar() as tell:
+        verdicts = verifying.verify(versions, on_progress=tell)
     if as_json:
-        _print_json([asdict(verdict) for verdict in verdicts])
+        print_json([asdict(verdict) for verdict in verdicts])
     for verdict in verdicts if not as_json else []:
         state = "ok" if verdict.bytes is not None else f"damaged: {verdict.problem}"
         size = f"  {verdict.bytes / 1e6:.1f} MB" if verdict.bytes is not None else ""
@@ -162,28 +170,38 @@ def verify(versions: tuple[str, ...], as_json: bool) -> None:
         raise click.ClickException(f"{damaged} of {len(verdicts)} versions must not be served.")
 
 
-@_command("reproduce")
+@models.command("reproduce")
 @click.argument("version")
+@as_json
+@with_application
 def reproduce(version: str, as_json: bool) -> None:
-    """Fit a version again, here and now, up to its watermark, and compare. Changes nothing.
+    """Fit VERSION again, here and now, up to its watermark, and compare. Changes nothing.
 
     A version that was fitted with TRAIN_THREADS=1 comes out the same in every byte of every array, as long as
     the data up to its watermark and the libraries are as they were. Fits with several threads differ from one
     another: there the quality of both is compared. The exit code is 1 where one thread does not come to the
     same, or where the data has changed.
-    """
-    console = Console(stderr=True)
-    with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
-        task = bar.add_task("read", total=1.0)
-        found = reproducing.reproduce(
-            version, lambda stage, done: bar.update(task, description=stage, completed=done)
-        )
+
+    \b
+    TRAIN_THREADS=1 recsvc models reproduce 20261123T000007Z-1f0c9a77
+    """  # noqa: D301
+    with _bar() as tell:
+        found = reproducing.reproduce(version, tell)
     if as_json:
-        _print_json(asdict(found))
+        print_json(asdict(found))
     else:
         _tell_reproduction(found)
     if found.different and (found.threads == 1 or found.changed):
         raise click.ClickException("It was not reproduced.")
+
+
+@contextmanager
+def _bar() -> Iterator[Callable[[str, float], None]]:
+    """A bar on a terminal, and what tells it what is done, and how much of that."""
+    console = Console(stderr=True)
+    with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
+        task = bar.add_task("", total=1.0)
+        yield lambda what, done: bar.update(task, description=what, completed=done)
 
 
 def _summary(version: ModelVersion) -> dict[str, Any]:
@@ -199,8 +217,8 @@ def _summary(version: ModelVersion) -> dict[str, Any]:
 
 def _until(version: ModelVersion, until: retention.KeptUntil) -> str:
     if not version.files_kept:
-        return f"deleted {_time(until.at)}"
-    return f"kept for {until.trainings} more trainings: until {_time(until.at)} if only the schedule trains"
+        return f"deleted {moment(until.at)}"
+    return f"kept for {until.trainings} more trainings: until {moment(until.at)} if only the schedule trains"
 
 
 def _changes(found: Difference) -> Iterator[str]:
@@ -238,14 +256,6 @@ def _value(value: Any) -> str:
     if isinstance(value, float):
         return f"{value:.6g}"
     return "none" if value is None else f"{value:,}" if isinstance(value, int) else str(value)
-
-
-def _time(moment: datetime) -> str:
-    return f"{moment:%Y-%m-%d %H:%M} UTC"
-
-
-def _print_json(value: Any) -> None:
-    click.echo(json.dumps(value, ensure_ascii=False, indent=2))
 
 
 def _tell_reproduction(found: reproducing.Reproduction) -> None:

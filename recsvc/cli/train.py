@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 
 import click
-from flask.cli import with_appcontext
 from rich.console import Console
 from rich.progress import (
     BarColumn,
@@ -15,7 +14,8 @@ from rich.progress import (
     TimeElapsedColumn,
 )
 
-from recsvc.errors import RecsvcError
+from recsvc.api.schemas import TrainingRunSchema
+from recsvc.cli.parts import Command, as_json, print_json, with_application
 from recsvc.extensions import db
 from recsvc.services import training
 from recsvc.storage.models import UNDER_WAY, TrainingRun
@@ -25,33 +25,42 @@ _NOBODY_AFTER = 10.0  # seconds
 _ENDED = {"failed": "failed", "rejected": "was rejected", "cancelled": "was cancelled"}
 
 
-@click.command()
+@click.command(cls=Command)
 @click.option("--wait", is_flag=True, help="Show the progress, and end when the run does.")
 @click.option("--reason", help="Why, in your words; kept with the run.")
 @click.option("--force", is_flag=True, help="Make it active even where the gate would reject it.")
-@with_appcontext
-def train(wait: bool, reason: str | None, force: bool) -> None:
+@as_json
+@with_application
+def train(wait: bool, reason: str | None, force: bool, as_json: bool) -> None:
     """Ask for a training on all interactions; a worker does it.
 
     Where a run is under way already, that one is meant. With --wait the exit code is 0 only if the run
     succeeded.
-    """
-    try:
-        run, already_running = training.request(
-            "manual", requested_by="command line", reason=reason, force=force
-        )
-    except RecsvcError as error:
-        raise click.ClickException(error.detail) from error
-    click.echo(f"Run {run.run_id} {'is under way already' if already_running else 'is queued'}.")
+
+    \b
+    recsvc train --wait
+    recsvc train --reason "new catalogue" --json
+    """  # noqa: D301 — \b has to be the character that click takes for "as it stands"
+    run, already_running = training.request("manual", requested_by="command line", reason=reason, force=force)
+    if not as_json:
+        click.echo(f"Run {run.run_id} {'is under way already' if already_running else 'is queued'}.")
     if already_running and force and not run.force:
         click.echo("It is not forced: ask again when it has ended.", err=True)
     if wait:
-        ended = _follow(run.run_id)
-        why = (ended.gate or {}).get("reason", "")
-        if ended.status != "succeeded":
-            raise click.ClickException(f"The run {_ENDED[ended.status]}. {ended.error or why}".strip())
+        run = _follow(run.run_id)
+    if as_json:
+        print_json({**TrainingRunSchema().dump(run), "already_running": already_running})
+    if wait:
+        _tell_end(run, quietly=as_json)
+
+
+def _tell_end(run: TrainingRun, *, quietly: bool) -> None:
+    why = (run.gate or {}).get("reason", "")
+    if run.status != "succeeded":
+        raise click.ClickException(f"The run {_ENDED[run.status]}. {run.error or why}".strip())
+    if not quietly:
         click.echo(why)
-        click.echo(f"Version {ended.model_version} is active.")
+        click.echo(f"Version {run.model_version} is active.")
 
 
 def _follow(run_id: str) -> TrainingRun:

@@ -2,42 +2,43 @@
 
 from __future__ import annotations
 
-import json
 import time
 
 import click
-from flask.cli import with_appcontext
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
+from recsvc.cli.parts import Command, as_json, print_json, with_application
 from recsvc.config import current_config
-from recsvc.errors import RecsvcError
 from recsvc.services import tuning
 from recsvc.services.tuning import Outcome, Status
 
 
-@click.command()
+@click.command(cls=Command)
 @click.option("--minutes", type=click.FloatRange(min=0, min_open=True), help="Default: TUNE_MINUTES.")
 @click.option("--reset", is_flag=True, help="Forget what earlier tunings tried and found, first.")
-@click.option("--json", "as_json", is_flag=True, help="Print what was found as JSON.")
-@with_appcontext
+@as_json
+@with_application
 def tune(minutes: float | None, reset: bool, as_json: bool) -> None:
     """Look for parameters that recommend better than the settings, and keep them where they do for sure.
 
     Goes on where an earlier tuning ended; Ctrl-C ends it early and keeps what was found. The next training
     takes what is in force. A setting that is not at its default is never tuned. With --reset alone nothing
     is tried.
-    """
+
+    \b
+    recsvc tune --minutes 30
+    """  # noqa: D301 — \b has to be the character that click takes for "as it stands"
     if reset:
         tuning.reset()
         if minutes is None:
             click.echo("Trainings take the settings alone again.", err=as_json)
             return
-    try:
-        outcome = _run(minutes or current_config().tune_minutes)
-    except RecsvcError as error:
-        raise click.ClickException(error.detail) from error
-    click.echo(json.dumps(outcome.as_json(), indent=2) if as_json else _told(outcome))
+    outcome = _run(minutes or current_config().tune_minutes)
+    if as_json:
+        print_json(outcome.as_json())
+    else:
+        click.echo(_told(outcome))
 
 
 def _run(minutes: float) -> Outcome:

@@ -6,7 +6,7 @@ import atexit
 import random
 import threading
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -17,6 +17,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from recsvc.config import current_config
 from recsvc.extensions import db
+from recsvc.instruments import instruments
 from recsvc.services.experiments import Difference, compare, is_sampled, user_hash
 from recsvc.storage.database import chunks, is_unavailable, write_transaction
 from recsvc.storage.models import now
@@ -30,20 +31,22 @@ ATTRIBUTED = ("view", "cart", "purchase")
 _WRITTEN_EVERY = 1.0  # seconds
 _WAITING_AT_MOST = 20_000  # lists; what comes while the database is away for longer is not recorded
 _ROWS_A_TRANSACTION = 1_000
+_LOOKED_FOR = 5  # times, after each of which there is a second for a list to be written
 _PATIENCE = 10.0  # seconds for an answer of the database
 _ERASED_KNOWN_FOR = timedelta(days=1)
 
 
 class Recorder:
-    """Lists that were shown and are not written yet.
+    """Lists that were shown and are not written yet, and interactions that may have come of lists.
 
     Attributes:
-        lost: How many were dropped, because the database took none for too long.
+        lost: How many lists were dropped, because the database took none for too long.
     """
 
     def __init__(self) -> None:
         self.lost = 0
         self._waiting: deque[dict[str, Any]] = deque()
+        self._to_attribute: deque[tuple[int, int]] = deque(maxlen=_WAITING_AT_MOST)
         self._writing = threading.Lock()
 
     def add(self, row: dict[str, Any]) -> None:
@@ -72,8 +75,27 @@ class Recorder:
                 raise
         if self.lost:
             logger.warning("shown_recommendations_lost", lists=self.lost)
+            instruments().shown_lost.inc(self.lost)
             self.lost = 0
         return written
+
+    def note(self, interaction_keys: Iterable[int]) -> None:
+        """Takes interactions that name a list, to be counted as attributed to it; costs no more than that."""
+        self._to_attribute.extend((key, 1) for key in interaction_keys)
+
+    def attribute(self) -> None:
+        """Counts what came of which lists.
+
+        The process that showed a list may not have written it yet: what is not found is looked for again.
+        """
+        noted = [self._to_attribute.popleft() for _ in range(len(self._to_attribute))]
+        found = shown.attributed_among([key for key, _ in noted], ATTRIBUTED)
+        for _, strategy, version, event in found:
+            instruments().attributed(event, strategy, version)
+        keys = {key for key, *_ in found}
+        self._to_attribute.extend(
+            (key, times + 1) for key, times in noted if key not in keys and times < _LOOKED_FOR
+        )
 
 
 @dataclass(frozen=True)
@@ -151,6 +173,7 @@ def remember(
     # All of a user or nothing: users are what an experiment counts.
     if not (random.random() < share if user_id is None else is_sampled(user_id, share)):
         return
+    instruments().shown(strategy, model_version)
     recorder().add(
         {
             "recommendation_id": recommendation_id,
@@ -181,6 +204,7 @@ def start_recording(app: Flask, stopped: threading.Event) -> threading.Thread:
         with app.app_context():
             try:
                 recorder().write()
+                recorder().attribute()
             except SQLAlchemyError as error:
                 db.session.rollback()
                 if not is_unavailable(error):
@@ -214,11 +238,11 @@ def told() -> list[Attributed]:
     ]
 
 
-def compared() -> Comparison | None:
-    """The experiment of the settings as it stands; None where there is none."""
+def arms() -> list[Arm]:
+    """Control and treatment of the experiment of the settings; neither where there is none."""
     experiment = current_config().experiment
     if experiment is None:
-        return None
+        return []
     since = _since()
     counts = shown.counts_of_experiment(experiment.name, since)
     users_with = shown.users_of_experiment(experiment.name, since, ATTRIBUTED)
@@ -232,7 +256,19 @@ def compared() -> Comparison | None:
             {event: users_with.get((version, event), 0) for event in ATTRIBUTED},
         )
 
-    control, treatment = arm(experiment.control), arm(experiment.treatment)
+    return [arm(version) for version in experiment.versions]
+
+
+def compared(sides: Sequence[Arm]) -> Comparison | None:
+    """The experiment of the settings as it stands; None where these are not its sides.
+
+    Args:
+        sides: What `arms` counted.
+    """
+    experiment = current_config().experiment
+    if experiment is None or tuple(side.model_version for side in sides) != experiment.versions:
+        return None
+    control, treatment = sides
     differences = {
         event: compare(
             (control.users_with[event], control.users), (treatment.users_with[event], treatment.users)

@@ -9,6 +9,7 @@ from typing import Any
 
 from recsvc.config import current_config
 from recsvc.errors import InvalidInputError, NotFoundError, UnknownItemError
+from recsvc.services.attribution import recorder
 from recsvc.services.events import RATING, EventBook, event_book
 from recsvc.services.limits import CLOCK_TOLERANCE
 from recsvc.storage.database import again_after_deadlock, write_transaction
@@ -63,10 +64,11 @@ def record(interaction: NewInteraction) -> tuple[int, bool]:
         if interaction.item_id not in item_keys:
             raise _unknown_item(interaction)
         keys = interactions.insert_new(_rows([interaction], item_keys, book))
-        if keys:
-            return keys[0], False
-        stored = interactions.keys_by_event_id([str(interaction.event_id)])
-        return stored[str(interaction.event_id)], True
+        if not keys:
+            stored = interactions.keys_by_event_id([str(interaction.event_id)])
+            return stored[str(interaction.event_id)], True
+    _note([interaction], keys)
+    return keys[0], False
 
 
 def record_batch(batch: Iterable[tuple[int, NewInteraction]]) -> BatchOutcome:
@@ -89,6 +91,7 @@ def record_batch(batch: Iterable[tuple[int, NewInteraction]]) -> BatchOutcome:
     if not good:
         return BatchOutcome(rejected=rejected)
     item_keys, inserted = again_after_deadlock(lambda: _store([one for _, one in good], book))
+    _note([interaction for _, interaction in good], inserted)
     rejected += [
         Rejection(index, _unknown_item(interaction))
         for index, interaction in good
@@ -96,16 +99,21 @@ def record_batch(batch: Iterable[tuple[int, NewInteraction]]) -> BatchOutcome:
     ]
     rejected.sort(key=lambda rejection: rejection.index)
     known = sum(interaction.item_id in item_keys for _, interaction in good)
-    return BatchOutcome(inserted, known - inserted, rejected)
+    return BatchOutcome(len(inserted), known - len(inserted), rejected)
 
 
-def _store(batch: Sequence[NewInteraction], book: EventBook) -> tuple[dict[str, int], int]:
-    """Stores those whose items may be; gives these items' keys, and how many interactions were new."""
+def _store(batch: Sequence[NewInteraction], book: EventBook) -> tuple[dict[str, int], list[int]]:
+    """Stores those whose items may be; gives these items' keys, and the keys of the new interactions."""
     with write_transaction():
         item_keys = _item_keys(batch)
         known = [interaction for interaction in batch if interaction.item_id in item_keys]
         inserted = interactions.insert_new(_rows(known, item_keys, book)) if known else []
-    return item_keys, len(inserted)
+    return item_keys, inserted
+
+
+def _note(batch: Sequence[NewInteraction], interaction_keys: Sequence[int]) -> None:
+    if any(interaction.recommendation_id is not None for interaction in batch):
+        recorder().note(interaction_keys)
 
 
 def history_page(

@@ -13,6 +13,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from recsvc.errors import NotFoundError
 from recsvc.extensions import db
+from recsvc.instruments import instruments
 from recsvc.recommender.model import Selection
 from recsvc.services import attribution
 from recsvc.services.reasons import Reason, reasons_for
@@ -104,7 +105,7 @@ def for_user(user_id: str, filters: Filters) -> Recommendations:
         selection = _selection(view, filters, seen_by(rows, include_seen=filters.include_seen))
         return _rank(view, filters, taste, selection, user_id=user_id, experiment=experiment)
 
-    return _answer_even_if_away(rank, view, filters, user_id=user_id)
+    return _answer_even_if_away("user", rank, view, filters, user_id=user_id)
 
 
 def for_users(user_ids: Sequence[str], filters: Filters) -> list[Recommendations]:
@@ -120,7 +121,7 @@ def for_users(user_ids: Sequence[str], filters: Filters) -> list[Recommendations
         taste = taste_of_user(view, rows, feature_keys.get(user_key, []) if _reads_features(view) else [])
         selection = _selection(view, filters, seen_by(rows, include_seen=filters.include_seen))
         ranked[user_id] = _rank(view, filters, taste, selection, user_id=user_id, experiment=experiment)
-    answers = dict(zip(ranked, _answer(list(ranked.values())), strict=True))
+    answers = dict(zip(ranked, _answer("newsletter", filters, list(ranked.values())), strict=True))
     return [answers[user_id] for user_id in user_ids]
 
 
@@ -132,7 +133,8 @@ def for_session(item_ids: Sequence[str], filters: Filters) -> Recommendations:
         seen = list(shop_ids.keys_of("item", item_ids).values())
         return _rank(view, filters, taste_of_session(view, seen), _selection(view, filters, seen))
 
-    return _answer_even_if_away(rank, view, replace(filters, exclude={*filters.exclude, *item_ids}))
+    others = replace(filters, exclude={*filters.exclude, *item_ids})
+    return _answer_even_if_away("session", rank, view, others)
 
 
 def popular(filters: Filters) -> Recommendations:
@@ -142,7 +144,7 @@ def popular(filters: Filters) -> Recommendations:
     def rank() -> _Ranked:
         return _rank(view, filters, None, _selection(view, filters, []))
 
-    return _answer_even_if_away(rank, view, filters)
+    return _answer_even_if_away(POPULAR, rank, view, filters)
 
 
 def trending(filters: Filters) -> Recommendations:
@@ -152,7 +154,7 @@ def trending(filters: Filters) -> Recommendations:
     def rank() -> _Ranked:
         return _by_score(view, TRENDING, view.trending, filters, _selection(view, filters, []))
 
-    return _answer_even_if_away(rank, view, filters)
+    return _answer_even_if_away(TRENDING, rank, view, filters)
 
 
 def latest(filters: Filters) -> Recommendations:
@@ -165,7 +167,7 @@ def latest(filters: Filters) -> Recommendations:
         of_today = replace(selection, excluded=np.concatenate([selection.excluded, to_come]))
         return _by_score(view, LATEST, view.published, filters, of_today)
 
-    return _answer_even_if_away(rank, view, filters)
+    return _answer_even_if_away(LATEST, rank, view, filters)
 
 
 def similar_to(item_id: str, filters: Filters) -> Recommendations:
@@ -183,16 +185,22 @@ def similar_to(item_id: str, filters: Filters) -> Recommendations:
         selection = _selection(view, filters, [item.item_key])
         chosen, scores = view.served.model.similar(int(index[0]), filters.k, selection, view.newcomers)
         if len(chosen):
-            return _answer([_Ranked(view, SIMILAR, chosen, scores)])[0]
-    return _answer([_rank(view, filters, None, _selection(view, filters, [item.item_key]))])[0]
+            return _answer(SIMILAR, filters, [_Ranked(view, SIMILAR, chosen, scores)])[0]
+    ranked = _rank(view, filters, None, _selection(view, filters, [item.item_key]))
+    return _answer(SIMILAR, filters, [ranked])[0]
 
 
 def _answer_even_if_away(
-    rank: Callable[[], _Ranked], view: ServingView, filters: Filters, *, user_id: str | None = None
+    what: str,
+    rank: Callable[[], _Ranked],
+    view: ServingView,
+    filters: Filters,
+    *,
+    user_id: str | None = None,
 ) -> Recommendations:
     """The list, or what is popular, as this process remembers it, where the database is away."""
     try:
-        return _answer([rank()])[0]
+        return _answer(what, filters, [rank()])[0]
     except SQLAlchemyError as error:
         if not is_unavailable(error):
             raise
@@ -204,7 +212,7 @@ def _answer_even_if_away(
         members = np.intersect1d(members, view.members(filters.category))
     selection = Selection(view.recommendable, members, np.empty(0, np.intp), view.groups)
     ranked = _rank(view, filters, None, selection, user_id=user_id)
-    return _told(ranked, view.item_keys[ranked.chosen].tolist(), view.names_of_popular)
+    return _told(what, filters, ranked, view.item_keys[ranked.chosen].tolist(), view.names_of_popular)
 
 
 def _reads_features(view: ServingView) -> bool:
@@ -259,14 +267,18 @@ def _selection(view: ServingView, filters: Filters, seen: Sequence[int]) -> Sele
     return Selection(view.recommendable, members, left_out, view.groups)
 
 
-def _answer(lists: Sequence[_Ranked]) -> list[Recommendations]:
+def _answer(what: str, filters: Filters, lists: Sequence[_Ranked]) -> list[Recommendations]:
     keys = [ranked.view.item_keys[ranked.chosen].tolist() for ranked in lists]
     named = items.titles({key for of_list in keys for key in of_list})
-    return [_told(ranked, of_list, named) for ranked, of_list in zip(lists, keys, strict=True)]
+    return [_told(what, filters, ranked, of_list, named) for ranked, of_list in zip(lists, keys, strict=True)]
 
 
 def _told(
-    ranked: _Ranked, item_keys: Sequence[int], named: dict[int, tuple[str, str | None]]
+    what: str,
+    filters: Filters,
+    ranked: _Ranked,
+    item_keys: Sequence[int],
+    named: dict[int, tuple[str, str | None]],
 ) -> Recommendations:
     reasons: Sequence[list[Reason] | None] = ranked.reasons or [None] * len(item_keys)
     places = [
@@ -282,6 +294,14 @@ def _told(
         strategy=ranked.strategy,
         experiment=ranked.experiment,
         item_keys=item_keys,
+    )
+    instruments().recommended(
+        what,
+        ranked.strategy,
+        ranked.view.version,
+        asked=filters.k,
+        given=len(places),
+        hot=ranked.view.hot_among(ranked.chosen),
     )
     return Recommendations(
         user_id=ranked.user_id,

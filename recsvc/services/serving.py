@@ -20,6 +20,7 @@ from threadpoolctl import threadpool_limits
 from recsvc.config import current_config
 from recsvc.errors import DamagedVersionError, UnavailableError
 from recsvc.extensions import db
+from recsvc.instruments import instruments
 from recsvc.recommender.model import Model
 from recsvc.services import catalogue_arrays, registry, training
 from recsvc.services.attribution import start_recording
@@ -57,6 +58,11 @@ class Serving:
         """The view to serve one request from."""
         return self._view or self.refresh()
 
+    @property
+    def is_serving(self) -> bool:
+        """Whether there is a view, which a process makes that serves; others need none to do their work."""
+        return self._view is not None
+
     def view_for(self, user_id: str) -> tuple[ServingView, str | None]:
         """The view to serve a user from, and the experiment that the user takes part in, if there is one."""
         view, arms, experiment = self.view(), self._arms, current_config().experiment
@@ -83,6 +89,7 @@ class Serving:
             view = renewed(served, present)
             arms = self._renew_arms(view, renewed)
             self._view, self._arms = view, arms
+            instruments().serves(view.version)
             db.session.rollback()
             return view
 
@@ -142,13 +149,16 @@ class Serving:
             return None
         try:
             manifest, arrays = artifacts.open_version(folder, registry.signer())
-            return ServedVersion(version, manifest, Model.from_arrays(arrays))
+            served = ServedVersion(version, manifest, Model.from_arrays(arrays))
         except DamagedVersionError as error:
-            self._refused[version] = stamp
             self._complain(error)
         except ValueError as error:
-            self._refused[version] = stamp
             self._complain(DamagedVersionError(f"{version}: {error}"))
+        else:
+            instruments().reloaded("served")
+            return served
+        self._refused[version] = stamp
+        instruments().reloaded("refused")
         return None
 
     def _complain(self, error: DamagedVersionError) -> None:

@@ -127,6 +127,13 @@ class ServingView:
         ordered = grouped[np.argsort(self.groups[grouped], kind="stable")]
         return self.groups[ordered], ordered
 
+    def hot_among(self, indexes: NDArray[np.intp]) -> int:
+        """How many of some items anybody liked when the model was fitted."""
+        if self.served is None:
+            return 0
+        likes = self.served.model.likes
+        return int(np.count_nonzero(likes[indexes[indexes < len(likes)]]))
+
     def with_editions(self, indexes: NDArray[np.intp]) -> NDArray[np.intp]:
         """Item indexes, and those of all items in the same groups."""
         if self.groups is None or not len(indexes):

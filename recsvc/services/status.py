@@ -1,21 +1,24 @@
-"""What a shop wants to know first: is there enough data, what is served and why, when is the next run."""
+"""What a shop wants to know first: what is wrong, is there enough data, what is served to whom and why."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
 
+from recsvc import queues
 from recsvc.config import current_config
-from recsvc.services import attribution, training
+from recsvc.errors import DamagedVersionError, ModelStoreUnavailableError, QueueUnavailableError
+from recsvc.queues import QueueState
+from recsvc.services import attribution, diagnosis, registry, stock, training
 from recsvc.services.attribution import Attributed, Comparison
+from recsvc.services.diagnosis import Finding, Look
 from recsvc.services.serving import serving
-from recsvc.storage.models import TrainingRun, now
+from recsvc.services.stock import Audience, Stock
+from recsvc.storage.models import ModelVersion, TrainingRun, now
 from recsvc.storage.queries import model_versions, totals
 from recsvc.storage.queries.totals import Totals
 
-# What Amazon Personalize asks for at the least: a rule of thumb that shops may know.
-_ENOUGH_INTERACTIONS = 1_000
-_ENOUGH_USERS = 25
+_RECENT = 1_000  # interactions
 
 
 @dataclass(frozen=True)
@@ -26,28 +29,40 @@ class Data:
         totals: Numbers of rows.
         verdict: `none`, `little` or `enough`.
         advice: What that means, and what to do.
+        counted_at: When the rest was counted: now, or by a worker in a large shop; None where none has yet.
+        users_with_enough: Users with so many interactions that something can be learned from them.
+        items_with_enough: Items of the same kind.
+        items_untouched: Items without any interaction.
+        items_without_feature: Items without any feature.
     """
 
     totals: Totals
     verdict: str
     advice: str
+    counted_at: datetime | None
+    users_with_enough: int | None
+    items_with_enough: int | None
+    items_untouched: int | None
+    items_without_feature: int | None
 
 
 @dataclass(frozen=True)
 class Served:
-    """What this process serves.
+    """What is served.
 
     Attributes:
         model_version: None where there is no model yet.
         since: When it was made the active one.
         why: How that came about, in words.
         problem: What is wrong with the active version, where it cannot be served.
+        users: Who is served what; None where that was not counted yet.
     """
 
     model_version: str | None
     since: datetime | None
     why: str
     problem: str | None
+    users: Audience | None
 
 
 @dataclass(frozen=True)
@@ -55,62 +70,104 @@ class Status:
     """The state of the service.
 
     Attributes:
+        problems: What is wrong, the worst first.
+        improvements: What would help, the most helpful first.
         data: How much there is, and whether it suffices.
         serving: What is served.
         next_training_at: When the schedule asks for the next run.
         last_run: The run asked for last.
+        processes: Workers, scheduler and what waits for them; None where Redis does not answer.
         attribution_days: How many days `attribution` is about.
         attribution: What came of what was shown, by model version and strategy.
         experiment: The experiment of the settings.
     """
 
+    problems: list[Finding]
+    improvements: list[Finding]
     data: Data
     serving: Served
     next_training_at: datetime
     last_run: TrainingRun | None
+    processes: QueueState | None
     attribution_days: int
     attribution: list[Attributed]
     experiment: Comparison | None
 
 
 def status() -> Status:
-    """Looks at everything."""
+    """Looks at everything, and at no more rows than a moment allows."""
     config = current_config()
+    counted, taken, (version, refused) = totals.count(), _stock(), _version()
+    active = model_versions.find(version) if version else None
     newest = training.page(before=None, limit=1, status=None)
+    last_run = newest[0] if newest else None
+    queue = _queue()
+    look = Look(counted, taken, totals.recent(_RECENT), active, refused, last_run, queue)
     return Status(
-        data=_data(totals.count()),
-        serving=_served(),
+        problems=diagnosis.problems(look),
+        improvements=diagnosis.improvements(look),
+        data=_data(counted, taken),
+        serving=_served(version, active, refused, taken),
         next_training_at=training.next_due(config.train_schedule, now()),
-        last_run=newest[0] if newest else None,
+        last_run=last_run,
+        processes=queue,
         attribution_days=config.attribution_days,
-        attribution=attribution.told(),
-        experiment=attribution.compared(),
+        attribution=taken.attribution if taken else [],
+        experiment=attribution.compared(taken.arms) if taken else None,
     )
 
 
-def _data(counted: Totals) -> Data:
-    if not counted.interactions:
-        return Data(counted, "none", "There are no interactions yet: write or import some, then train.")
-    if counted.interactions < _ENOUGH_INTERACTIONS or counted.users < _ENOUGH_USERS:
-        return Data(
-            counted,
-            "little",
-            f"Below {_ENOUGH_INTERACTIONS} interactions of {_ENOUGH_USERS} users lists are mostly what is"
-            " popular; they become personal as interactions come in.",
-        )
-    return Data(counted, "enough", "There is enough to learn from.")
+def _queue() -> QueueState | None:
+    try:
+        return queues.look()
+    except QueueUnavailableError:
+        return None
 
 
-def _served() -> Served:
+def _stock() -> Stock | None:
+    try:
+        return stock.at_hand()
+    except QueueUnavailableError:
+        return None
+
+
+def _version() -> tuple[str | None, str | None]:
+    """What this process serves, or would if it served, and what is wrong with what it should."""
     state = serving()
-    version = state.view().version
+    if state.is_serving:
+        return state.view().version, state.problem
+    try:
+        pointer = registry.model_store().pointer()
+    except (DamagedVersionError, ModelStoreUnavailableError) as error:
+        return None, error.detail
+    return pointer.version if pointer else None, None
+
+
+def _data(counted: Totals, taken: Stock | None) -> Data:
+    enough = taken.users_with_enough if taken else None
+    verdict, advice = diagnosis.verdict_on(counted, enough)
+    return Data(
+        totals=counted,
+        verdict=verdict,
+        advice=advice,
+        counted_at=taken.counted_at if taken else None,
+        users_with_enough=enough,
+        items_with_enough=taken.items.with_enough if taken else None,
+        items_untouched=taken.items.untouched if taken else None,
+        items_without_feature=taken.items.without_feature if taken else None,
+    )
+
+
+def _served(
+    version: str | None, active: ModelVersion | None, refused: str | None, taken: Stock | None
+) -> Served:
+    users = taken.audience if taken else None
     if version is None:
         why = "There is no model yet: popular items are served until a training has succeeded."
-        return Served(None, None, why, state.problem)
-    row = model_versions.find(version)
-    run = training.find(row.run_id) if row and row.run_id else None
+        return Served(None, None, why, refused, users)
+    run = training.find(active.run_id) if active and active.run_id else None
     why = "It is what the model store names as the active version."
     if run is not None:
         reason = (run.gate or {}).get("reason")
         why = f"Run {run.run_id} ({run.trigger}) made it" + (f": {reason}" if reason else ".")
-    return Served(version, row.activated_at if row else None, why, state.problem)
+    return Served(version, active.activated_at if active else None, why, refused, users)

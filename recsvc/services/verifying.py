@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from recsvc.errors import DamagedVersionError
@@ -26,11 +26,14 @@ class Verdict:
     problem: str | None
 
 
-def verify(versions: Sequence[str] = ()) -> list[Verdict]:
+def verify(
+    versions: Sequence[str] = (), *, on_progress: Callable[[str, float], None] = lambda version, done: None
+) -> list[Verdict]:
     """Reads versions from the model store, and checks the signature and every byte.
 
     Args:
         versions: Which; without any, all that are published or recorded as kept.
+        on_progress: Told the version that is looked at, and the share of versions done.
 
     Raises:
         NotFoundError: There is no such version.
@@ -40,7 +43,11 @@ def verify(versions: Sequence[str] = ()) -> list[Verdict]:
         registry.get(version)
     kept = (one.version for one in model_versions.newest_first() if one.files_kept)
     chosen = versions or sorted({*registry.model_store().versions(), *kept})
-    return [_verdict(version) for version in chosen]
+    verdicts = []
+    for number, version in enumerate(chosen):
+        on_progress(version, number / len(chosen))
+        verdicts.append(_verdict(version))
+    return verdicts
 
 
 def _verdict(version: str) -> Verdict:

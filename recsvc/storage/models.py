@@ -28,6 +28,7 @@ from recsvc.storage.types import BigKey, UtcDateTime
 Json = JSON().with_variant(JSONB, "postgresql")
 
 UNDER_WAY = ("queued", "running")
+RUN_STATUSES = (*UNDER_WAY, "succeeded", "rejected", "failed", "cancelled")
 
 
 def now() -> datetime:

@@ -34,6 +34,7 @@ WRONG = {
     "MODEL_STORE": ["models", "s3", "s3://", "s3:///models", "gs://bucket", "s3://bucket?versioned"],
     "MODEL_KEEP": ["1", "1001"],
     "RECSVC_ADMIN_KEY": ["hunter2", "hunter2hunter2hunter2é"],
+    "METRICS_TOKEN": ["hunter2", "hunter2hunter2hunter2é"],
     "AUTO_TRAIN_ON_STARTUP": ["perhaps", "2"],
     "TRAIN_SCHEDULE": ["daily", "0 0 * *", "60 0 * * *", "0 0 30 2 *", "0 0 * * * *", "a b c d e"],
     "TUNE_SCHEDULE": ["weekly", "0 3 * *", "0 0 30 2 *"],
@@ -73,6 +74,7 @@ SECRET = {
     "REDIS_URL",
     "RECSVC_ADMIN_KEY",
     "JWT_SECRET",
+    "METRICS_TOKEN",
     "SECRET_KEY",
     "SECRET_KEY_FALLBACKS",
 }

@@ -18,6 +18,7 @@ ADMINS = ("admin",)
 TABLE = {
     "get /healthz": EVERYBODY,
     "get /readyz": EVERYBODY,
+    "get /metrics": EVERYBODY,
     "get /items": READERS,
     "get /items/{item_id}": READERS,
     "get /items/{item_id}/similar": LISTS,

@@ -40,6 +40,12 @@ def delete(version: str) -> None:
     db.session.execute(sql_delete(ModelVersion).where(ModelVersion.version == version))
 
 
+def active() -> ModelVersion | None:
+    """The active version, as the database has it now."""
+    statement = select(ModelVersion).where(ModelVersion.status == "active")
+    return db.session.scalar(statement.execution_options(populate_existing=True))
+
+
 def make_active(version: str) -> None:
     """Makes a version the active one, and the one that was active a retired one."""
     without_session = {"synchronize_session": False}

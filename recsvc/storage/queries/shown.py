@@ -69,10 +69,24 @@ def counts(since: datetime) -> list[ShownCount]:
 def attributed(since: datetime, events: Collection[str]) -> dict[tuple[str | None, str, str], int]:
     """Version, strategy and event to how many interactions came of what was shown."""
     statement = _attributed(
-        select(Shown.model_version, Shown.strategy, Event.name, func.count()), since, events
-    )
+        select(Shown.model_version, Shown.strategy, Event.name, func.count()), events
+    ).where(Shown.shown_at >= since)
     rows = db.session.execute(statement.group_by(Shown.model_version, Shown.strategy, Event.name))
     return {(version, strategy, event): count for version, strategy, event, count in rows}
+
+
+def attributed_among(
+    interaction_keys: Collection[int], events: Collection[str]
+) -> list[tuple[int, str, str | None, str]]:
+    """Those of some interactions that came of what was shown: key, strategy, version and event of each."""
+    columns = select(Interaction.interaction_key, Shown.strategy, Shown.model_version, Event.name)
+    found: list[tuple[int, str, str | None, str]] = []
+    for chunk in chunks(interaction_keys):
+        statement = _attributed(columns, events).where(Interaction.interaction_key.in_(chunk))
+        found += [
+            (key, strategy, version, event) for key, strategy, version, event in db.session.execute(statement)
+        ]
+    return found
 
 
 def counts_of_experiment(experiment: str, since: datetime) -> dict[str | None, tuple[int, int]]:
@@ -90,8 +104,8 @@ def users_of_experiment(
 ) -> dict[tuple[str | None, str], int]:
     """Version and event to how many users did so from a list."""
     statement = _attributed(
-        select(Shown.model_version, Event.name, func.count(Shown.user_hash.distinct())), since, events
-    ).where(Shown.experiment == experiment)
+        select(Shown.model_version, Event.name, func.count(Shown.user_hash.distinct())), events
+    ).where(Shown.shown_at >= since, Shown.experiment == experiment)
     rows = db.session.execute(statement.group_by(Shown.model_version, Event.name))
     return {(version, event): users for version, event, users in rows}
 
@@ -134,12 +148,12 @@ def delete_before(moment: datetime, most: int) -> int:
     return int(deleted.rowcount)  # type: ignore[attr-defined]
 
 
-def _attributed(columns: Any, since: datetime, events: Collection[str]) -> Any:
+def _attributed(columns: Any, events: Collection[str]) -> Any:
     return (
         columns.select_from(Shown)
         .join(Interaction, Interaction.recommendation_id == Shown.recommendation_id)
         .join(Event, Event.event_code == Interaction.event_code)
-        .where(Shown.shown_at >= since, Event.name.in_(events), _is_on_the_list())
+        .where(Event.name.in_(events), _is_on_the_list())
     )
 
 

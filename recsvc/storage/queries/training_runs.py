@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import and_, or_, select, update
+from sqlalchemy import and_, func, or_, select, update
 from sqlalchemy import delete as sql_delete
 
 from recsvc.extensions import db
@@ -72,6 +72,27 @@ def change(
 def delete(run_id: str) -> None:
     """Takes back a run that could not be queued."""
     db.session.execute(sql_delete(TrainingRun).where(TrainingRun.run_id == run_id))
+
+
+def last_ended() -> TrainingRun | None:
+    """The run that ended last."""
+    ended = select(TrainingRun).where(TrainingRun.finished_at.is_not(None))
+    return db.session.scalar(ended.order_by(TrainingRun.finished_at.desc()).limit(1))
+
+
+def counts_by_status() -> dict[str, int]:
+    """Statuses to how many runs have each."""
+    rows = db.session.execute(select(TrainingRun.status, func.count()).group_by(TrainingRun.status))
+    return {status: count for status, count in rows}  # noqa: C416 — dict() takes no Row for a pair
+
+
+def counts_by_decision() -> dict[str, int]:
+    """The gate's decisions to how many runs had each."""
+    decision = TrainingRun.gate["decision"].as_string()
+    rows = db.session.execute(
+        select(decision, func.count()).where(TrainingRun.gate.is_not(None)).group_by(decision)
+    )
+    return {decided: count for decided, count in rows if decided is not None}
 
 
 def page(*, before: tuple[datetime, str] | None, limit: int, status: str | None) -> Sequence[TrainingRun]:

@@ -1,0 +1,116 @@
+"""What Prometheus is told where several processes work, and where a line of the log came from."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+from pathlib import Path
+
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+pytestmark = pytest.mark.processes
+
+
+def told(system, name: str) -> dict[tuple[str, ...], float]:
+    answer = system.call("GET", "/metrics")
+    assert answer.status_code == 200, answer.text
+    return {
+        tuple(value for _, value in sorted(sample.labels.items())): sample.value
+        for family in text_string_to_metric_families(answer.text)
+        for sample in family.samples
+        if sample.name == name
+    }
+
+
+def folder_of_metrics(web) -> Path:
+    """Where the web processes have files open that they count in."""
+    files = [Path(os.readlink(link)) for link in Path(f"/proc/{web.children()[0]}/fd").iterdir()]
+    (folder,) = {file.parent for file in files if file.suffix == ".db" and "recsvc-metrics-" in str(file)}
+    return folder
+
+
+def test_what_all_web_processes_counted_is_added_up_whichever_is_asked_and_outlives_them(system, eventually):
+    web = system.start_web(workers=3)
+    folder = folder_of_metrics(web)
+    written = system.fill()
+    for _ in range(40):
+        system.recommend("reader-1")
+
+    def lists() -> float:
+        return sum(told(system, "recsvc_recommendations_total").values())
+
+    assert {lists() for _ in range(20)} == {40.0}, "each connection reaches one of three"
+    assert told(system, "recsvc_interactions_total")["accepted",] == written
+    path = "/api/v1/recommendations"
+    assert told(system, "recsvc_http_requests_total")["GET", path, "200"] == 40
+    assert told(system, "recsvc_http_request_duration_seconds_count")["GET", path] == 40
+
+    killed = web.children()[0]
+    os.kill(killed, signal.SIGKILL)
+    eventually(lambda: killed not in web.children() and len(web.children()) == 3, "another to be started")
+    eventually(lambda: lists() == 40.0, "all to be told again")
+    system.recommend("reader-1")
+    assert {lists() for _ in range(20)} == {41.0}
+
+    assert folder.stat().st_mode & 0o077 == 0, "nobody else on the machine reads or writes there"
+    web.terminate()
+    assert not folder.exists()
+
+
+def test_a_model_is_told_with_the_processes_that_serve_it_and_a_run_with_its_stages(system, eventually):
+    web = system.start_web(workers=2)
+    worker = system.start_worker()
+    scheduler = system.start_scheduler()
+    system.fill()
+    answer = system._client.post(
+        f"{web.url}/api/v1/recommendations/train", headers={"X-Request-ID": "operators-request-7"}
+    )
+    run_id = answer.json()["run_id"]
+    version = system.wait_for(run_id, "succeeded")["model_version"]
+
+    def served_by() -> float:
+        return told(system, "recsvc_serving_processes").get((version,), 0)
+
+    eventually(lambda: served_by() == 2, "both to serve it")
+    eventually(
+        lambda: told(system, "recsvc_last_training_stage_seconds").keys() >= {("fit",), ("publish",)},
+        "its stages to be told",
+    )
+    assert told(system, "recsvc_training_runs_total")["succeeded",] == 1
+    assert told(system, "recsvc_workers") == {(): 1}
+    eventually(lambda: told(system, "recsvc_scheduler_seen_timestamp_seconds"), "the scheduler to be seen")
+    assert scheduler.is_alive
+
+    os.kill(web.children()[0], signal.SIGKILL)
+    eventually(lambda: served_by() == 2 and len(web.children()) == 2, "the dead one to be no longer counted")
+
+    # The request's id is on every line that the worker wrote about the run.
+    stages = worker.events("training_stage", run_id=run_id)
+    assert len(stages) == 7
+    assert {line["request_id"] for line in stages} == {"operators-request-7"}
+    assert worker.events("training_succeeded", run_id=run_id, request_id="operators-request-7")
+    assert all(
+        line.get("request_id") == "operators-request-7"
+        for event in ("model_version_activated", "training_gate")
+        for line in worker.events(event)
+    )
+
+
+def test_a_folder_that_the_environment_names_is_made_and_what_was_left_in_it_is_cleared(make_system):
+    system = make_system()
+    system.migrate()
+    system.start_redis()
+    folder = system.folder / "metrics" / "of-this-shop"
+    system.start_web(workers=2, PROMETHEUS_MULTIPROC_DIR=folder)
+    system.fill()
+    assert told(system, "recsvc_interactions_total")["accepted",] == 1600
+    assert list(folder.glob("counter_*.db"))
+    system.web.kill()
+
+    system.start_web(workers=2, PROMETHEUS_MULTIPROC_DIR=folder)
+
+    assert told(system, "recsvc_interactions_total")["accepted",] == 0
+    pids = {int(re.search(r"(\d+)\.db", file.name)[1]) for file in folder.glob("*.db")}
+    assert pids <= set(system.web.children())
