@@ -309,14 +309,23 @@ class System:
     # Calls
 
     def call(
-        self, method: str, path: str, json: Any = None, *, web: Web | None = None, key: str = ADMIN_KEY
+        self, method: str, path: str, json: Any = None, *, web: Web | None = None, **headers: str
     ) -> httpx.Response:
-        """Makes a request; paths are below /api/v1, but for /metrics and those that end with z."""
+        """Makes a request; paths are below /api/v1, but for /metrics and those that end with z.
+
+        Args:
+            method: GET, POST, …
+            path: With its query.
+            json: The body.
+            web: Whom to ask, if not the newest.
+            **headers: Their names with underscores; the administrator's key is sent where none is given.
+        """
         called = web or self.web
         assert called is not None
         prefix = "" if path.endswith("z") or path == "/metrics" else "/api/v1"
-        headers = {"Authorization": f"Bearer {key}"}
-        return self._client.request(method, f"{called.url}{prefix}{path}", json=json, headers=headers)
+        named = {name.replace("_", "-"): value for name, value in headers.items()}
+        sent = {"Authorization": f"Bearer {ADMIN_KEY}"} | named
+        return self._client.request(method, f"{called.url}{prefix}{path}", json=json, headers=sent)
 
     def recommend(self, user_id: str = "reader-1", *, web: Web | None = None) -> dict[str, Any]:
         """Five recommendations for a user."""

@@ -61,7 +61,9 @@ def create_app(config: Config | None = None) -> Flask:
     app = Flask(__name__, instance_path=str(config.instance_dir), static_folder=None)
     app.config.update(
         SQLALCHEMY_DATABASE_URI=config.database_url,
-        SQLALCHEMY_ENGINE_OPTIONS=engine_options(config.database_url, config.database_timeout),
+        SQLALCHEMY_ENGINE_OPTIONS=engine_options(
+            config.database_url, config.database_timeout, config.database_connections
+        ),
         MAX_CONTENT_LENGTH=config.max_body_bytes,
         API_TITLE="recsvc",
         API_VERSION="v1",

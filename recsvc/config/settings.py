@@ -79,6 +79,9 @@ class Config:
     database_timeout: float = _setting(
         5.0, decimal(0.1, 60), "Seconds to wait for a connection or a lock before a request gets 503."
     )
+    database_connections: int = _setting(
+        10, integer(2, 100), "Connections to PostgreSQL that one process opens at the most."
+    )
     database_statement_timeout: float = _setting(
         15.0,
         decimal(0.1, 600),

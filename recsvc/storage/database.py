@@ -22,17 +22,19 @@ Written = TypeVar("Written")
 
 logger = structlog.get_logger(__name__)
 
+_KEPT_OPEN = 5  # connections of a process that has nothing to do
 _TRIED_AGAIN_EVERY = 2.0  # seconds
 _DEADLOCK_DETECTED = "40P01"
 _DEADLOCKS = 3  # in a row, after which the fourth is told
 
 
-def engine_options(database_url: str, timeout: float) -> dict[str, Any]:
+def engine_options(database_url: str, timeout: float, connections: int = 1) -> dict[str, Any]:
     """Options of the engine, so that a database that is away or locked is noticed within `timeout` seconds.
 
     Args:
         database_url: SQLAlchemy URL.
         timeout: Seconds.
+        connections: How many may be open to PostgreSQL at once.
 
     Returns:
         Keyword arguments of `sqlalchemy.create_engine`.
@@ -47,6 +49,8 @@ def engine_options(database_url: str, timeout: float) -> dict[str, Any]:
         "hide_parameters": True,
         "pool_pre_ping": True,
         "pool_timeout": timeout,
+        "pool_size": min(connections, _KEPT_OPEN),
+        "max_overflow": max(0, connections - _KEPT_OPEN),
         "connect_args": {
             "connect_timeout": max(1, round(timeout)),
             # So long may the other side's kernel leave what was sent without a sign of life.

@@ -19,6 +19,7 @@ WRONG = {
         "postgresql://u:hunter2@h:x/d",
     ],
     "DATABASE_TIMEOUT": ["0", "61", "nan", "soon"],
+    "DATABASE_CONNECTIONS": ["1", "101", "1.5"],
     "DATABASE_STATEMENT_TIMEOUT": ["0", "601", "nan"],
     "JWT_JWKS_URL": ["shop.example/jwks", "file:///etc/passwd", "https://"],
     "JWT_SECRET": ["hunter2", "hunter2hunter2hunter2hunter2"],

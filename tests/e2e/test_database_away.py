@@ -130,12 +130,13 @@ def test_while_postgresql_is_away_whom_the_web_knows_is_served_what_is_popular(m
     def ids(answer):
         return [item["item_id"] for item in answer["items"]]
 
-    before = {name: system.call(*call, key=key) for name, call in asked.items()}
-    of_token = system.call("GET", "/recommendations?k=5", key=token)
+    before = {name: system.call(*call, Authorization=f"Bearer {key}") for name, call in asked.items()}
+    of_token = system.call("GET", "/recommendations?k=5", Authorization=f"Bearer {token}")
     postgres.stop()
-    away = {name: system.call(*call, key=key) for name, call in asked.items()}
-    of_token_away = system.call("GET", "/recommendations?k=5", key=token)
-    stranger = system.call("GET", "/recommendations?user_id=reader-1", key=f"{key[:-1]}_")
+    away = {name: system.call(*call, Authorization=f"Bearer {key}") for name, call in asked.items()}
+    of_token_away = system.call("GET", "/recommendations?k=5", Authorization=f"Bearer {token}")
+    wrong_key = key[:-1] + ("b" if key[-1] == "a" else "a")
+    stranger = system.call("GET", "/recommendations?user_id=reader-1", Authorization=f"Bearer {wrong_key}")
 
     assert {answer.status_code for answer in [*before.values(), *away.values(), of_token]} == {200}
     lists = {name: answer.json() for name, answer in away.items()}
@@ -155,7 +156,7 @@ def test_while_postgresql_is_away_whom_the_web_knows_is_served_what_is_popular(m
     assert set(ids(lists["session"])) == everything - {"book-1"}
     assert is_told_to_come_again(stranger)
     # Whoever writes to all of their readers would rather wait.
-    assert is_told_to_come_again(system.call(*newsletter, key=key))
+    assert is_told_to_come_again(system.call(*newsletter, Authorization=f"Bearer {key}"))
 
 
 def test_a_postgresql_that_comes_back_is_used_again_without_a_restart(make_system, postgres, eventually):

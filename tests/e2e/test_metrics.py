@@ -64,9 +64,7 @@ def test_a_model_is_told_with_the_processes_that_serve_it_and_a_run_with_its_sta
     worker = system.start_worker()
     scheduler = system.start_scheduler()
     system.fill()
-    answer = system._client.post(
-        f"{web.url}/api/v1/recommendations/train", headers={"X-Request-ID": "operators-request-7"}
-    )
+    answer = system.call("POST", "/recommendations/train", X_Request_ID="operators-request-7")
     run_id = answer.json()["run_id"]
     version = system.wait_for(run_id, "succeeded")["model_version"]
 

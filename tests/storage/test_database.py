@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 import pytest
 from sqlalchemy import event, text
 from sqlalchemy.exc import IntegrityError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from recsvc.extensions import db
 from recsvc.storage.columns import read_interactions
@@ -213,3 +214,9 @@ def test_a_bulk_read_needs_no_sorting(plans, database_url):
     assert "Sort" not in plan
     assert "TEMP B-TREE" not in plan
     assert len(read_interactions(database_url)["item_key"]) == 1_000
+
+
+def test_a_process_opens_no_more_connections_than_it_may(make_app, postgresql_url):
+    app = make_app(postgresql_url, database_connections=2, database_timeout=0.1)
+    with app.app_context(), db.engine.connect(), db.engine.connect(), pytest.raises(PoolTimeoutError):
+        db.engine.connect()
