@@ -261,6 +261,12 @@ def test_a_database_that_is_away_is_told_and_hides_nothing_else(app):
     assert read(app, "recsvc_queue_jobs") == {"maintenance": 0, "training": 0}
 
 
+def test_a_database_that_nobody_answers_for_is_told(make_app):
+    app = make_app("postgresql+psycopg://nobody@127.0.0.1:1/none")
+
+    assert read(app, "recsvc_dependency_up") == {"database": 0, "redis": 1}
+
+
 def test_how_things_stand_is_looked_up_once_for_many_who_ask(app, redis):
     queues.note_scheduler(redis)
     first = read(app, "recsvc_scheduler_seen_timestamp_seconds")
