@@ -295,8 +295,8 @@ def test_of_many_versions_the_newest_are_told(app):
         for day in range(1, 26):
             version = f"202611{day:02}T000007Z-1f0c9a77"
             instruments().serves(version)
-            instruments().recommended("user", "personal", version, asked=1, given=1, hot=1)
-        instruments().recommended("user", "popular", None, asked=1, given=1, hot=0)
+            instruments().recommended("user", "personal", version, asked=1, hot=1, cold=0)
+        instruments().recommended("user", "popular", None, asked=1, hot=0, cold=1)
 
     told = read(app, "recsvc_recommendations_total")
 

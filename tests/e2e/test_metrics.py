@@ -68,10 +68,8 @@ def test_a_model_is_told_with_the_processes_that_serve_it_and_a_run_with_its_sta
     worker = system.start_worker()
     scheduler = system.start_scheduler()
     system.fill()
-    answer = system._client.post(
-        f"{web.url}/api/v1/recommendations/train", headers={"X-Request-ID": "operators-request-7"}
-    )
-    run_id = answer.json()["run_id"]
+    answer = system.call("POST", "/recommendations/train")
+    run_id, request_id = answer.json()["run_id"], answer.headers["X-Request-ID"]
     version = system.wait_for(run_id, "succeeded")["model_version"]
 
     def served_by() -> float:
@@ -93,10 +91,10 @@ def test_a_model_is_told_with_the_processes_that_serve_it_and_a_run_with_its_sta
     # The request's id is on every line that the worker wrote about the run.
     stages = worker.events("training_stage", run_id=run_id)
     assert len(stages) == 7
-    assert {line["request_id"] for line in stages} == {"operators-request-7"}
-    assert worker.events("training_succeeded", run_id=run_id, request_id="operators-request-7")
+    assert {line["request_id"] for line in stages} == {request_id}
+    assert worker.events("training_succeeded", run_id=run_id, request_id=request_id)
     assert all(
-        line.get("request_id") == "operators-request-7"
+        line.get("request_id") == request_id
         for event in ("model_version_activated", "training_gate")
         for line in worker.events(event)
     )
