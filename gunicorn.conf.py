@@ -33,25 +33,18 @@ def _make_folder_of_metrics() -> None:
     """Makes the folder through which web processes tell each other what they counted.
 
     It is there before prometheus_client is imported, which chooses by it how to count, and goes with this
-    process. One that takes over from another (SIGUSR2) has one of its own.
+    process. SIGHUP, which reads this file again, leaves it; who takes over at SIGUSR2 has another.
     """
-    if "PROMETHEUS_MULTIPROC_DIR" in os.environ and "GUNICORN_PID" not in os.environ:
-        return
-    folder = os.environ["PROMETHEUS_MULTIPROC_DIR"] = tempfile.mkdtemp(prefix="recsvc-metrics-")
     maker = os.getpid()
+    prefix = f"recsvc-metrics-{maker}-"
+    if Path(os.environ.get("PROMETHEUS_MULTIPROC_DIR", "")).name.startswith(prefix):
+        return
+    folder = os.environ["PROMETHEUS_MULTIPROC_DIR"] = tempfile.mkdtemp(prefix=prefix)
     # The web processes inherit this, and must leave the folder to the others.
     atexit.register(lambda: os.getpid() == maker and shutil.rmtree(folder, ignore_errors=True))
 
 
 _make_folder_of_metrics()
-
-
-def on_starting(_server: Any) -> None:
-    """Clears away what an earlier gunicorn left in a folder that the environment names."""
-    folder = Path(os.environ["PROMETHEUS_MULTIPROC_DIR"])
-    folder.mkdir(parents=True, exist_ok=True)
-    for file in folder.glob("*.db"):
-        file.unlink()
 
 
 def child_exit(_server: Any, worker: Any) -> None:

@@ -97,7 +97,7 @@ def count_recommendations() -> float:
 
     def count() -> None:
         told.answered("GET", "/api/v1/recommendations", 200, 0.001)
-        told.recommended("user", "personal", "v1", asked=20, given=20, hot=20)
+        told.recommended("user", "personal", "v1", asked=20, hot=20, cold=0)
         told.shown("personal", "v1")
 
     count()

@@ -124,7 +124,7 @@ class Instruments(Collector):
         timed.observe(seconds)
 
     def recommended(
-        self, what: str, strategy: str, version: str | None, *, asked: int, given: int, hot: int
+        self, what: str, strategy: str, version: str | None, *, asked: int, hot: int, cold: int
     ) -> None:
         """A list was made.
 
@@ -133,13 +133,14 @@ class Instruments(Collector):
             strategy: Where its items come from.
             version: Of the model; None where there is none.
             asked: How many items were wanted.
-            given: How many there are.
-            hot: How many of these were in the model's training data.
+            hot: How many there are that were in the model's training data.
+            cold: How many there are that were not.
         """
+        given = hot + cold
         self._inc(self._recommendations, what, strategy, version or NO_VERSION)
         if version is not None:
             self._inc(self._places, "hot", by=hot)
-            self._inc(self._places, "cold", by=given - hot)
+            self._inc(self._places, "cold", by=cold)
         if given < asked:
             self._inc(self._short, what, "short" if given else "empty")
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 import click
 import flask_migrate
 from alembic.runtime.migration import MigrationContext
@@ -33,7 +35,9 @@ def upgrade(revision: str) -> None:
     recsvc db upgrade
     """  # noqa: D301
     flask_migrate.upgrade(revision=revision)
-    click.echo(f"The database is at revision {_present()}.")
+    # As a release step it is a process whose lines are those of a log.
+    if sys.stdout.isatty():
+        click.echo(f"The database is at revision {_present()}.")
 
 
 @db.command()

@@ -259,13 +259,14 @@ def arms() -> list[Arm]:
     return [arm(version) for version in experiment.versions]
 
 
-def compared(sides: Sequence[Arm]) -> Comparison | None:
+def compared(sides: Sequence[Arm] | None = None) -> Comparison | None:
     """The experiment of the settings as it stands; None where these are not its sides.
 
     Args:
-        sides: What `arms` counted.
+        sides: What `arms` counted; counted now where not given.
     """
     experiment = current_config().experiment
+    sides = arms() if sides is None else sides
     if experiment is None or tuple(side.model_version for side in sides) != experiment.versions:
         return None
     control, treatment = sides

@@ -295,13 +295,14 @@ def _told(
         experiment=ranked.experiment,
         item_keys=item_keys,
     )
+    hot = ranked.view.hot_among(ranked.chosen)
     instruments().recommended(
         what,
         ranked.strategy,
         ranked.view.version,
         asked=filters.k,
-        given=len(places),
-        hot=ranked.view.hot_among(ranked.chosen),
+        hot=hot,
+        cold=len(ranked.chosen) - hot,
     )
     return Recommendations(
         user_id=ranked.user_id,

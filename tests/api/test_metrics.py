@@ -261,6 +261,12 @@ def test_a_database_that_is_away_is_told_and_hides_nothing_else(app):
     assert read(app, "recsvc_queue_jobs") == {"maintenance": 0, "training": 0}
 
 
+def test_a_database_that_nobody_answers_for_is_told(make_app):
+    app = make_app("postgresql+psycopg://nobody@127.0.0.1:1/none")
+
+    assert read(app, "recsvc_dependency_up") == {"database": 0, "redis": 1}
+
+
 def test_how_things_stand_is_looked_up_once_for_many_who_ask(app, redis):
     queues.note_scheduler(redis)
     first = read(app, "recsvc_scheduler_seen_timestamp_seconds")
@@ -289,8 +295,8 @@ def test_of_many_versions_the_newest_are_told(app):
         for day in range(1, 26):
             version = f"202611{day:02}T000007Z-1f0c9a77"
             instruments().serves(version)
-            instruments().recommended("user", "personal", version, asked=1, given=1, hot=1)
-        instruments().recommended("user", "popular", None, asked=1, given=1, hot=0)
+            instruments().recommended("user", "personal", version, asked=1, hot=1, cold=0)
+        instruments().recommended("user", "popular", None, asked=1, hot=0, cold=1)
 
     told = read(app, "recsvc_recommendations_total")
 

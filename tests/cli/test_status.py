@@ -72,8 +72,7 @@ def test_the_tables_are_made_and_their_revision_is_told(recsvc, tmp_path):
     url = f"sqlite:///{tmp_path}/new.db"
 
     assert recsvc("db", "current", DATABASE_URL=url)[1].startswith("no tables yet (the newest is ")
-    code, out, _ = recsvc("db", "upgrade", DATABASE_URL=url)
-    assert (code, out.startswith("The database is at revision ")) == (0, True)
+    assert recsvc("db", "upgrade", DATABASE_URL=url)[:2] == (0, "")
     newest = json.loads(recsvc("db", "current", "--json", DATABASE_URL=url)[1])
     assert newest["up_to_date"] is True
     assert recsvc("db", "downgrade", "0004", DATABASE_URL=url)[1] == "The database is at revision 0004.\n"

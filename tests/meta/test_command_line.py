@@ -14,7 +14,7 @@ WITHOUT_JSON = {
     "completion": "prints a program of the shell's own",
     "db downgrade": "does one thing and says so; db current has --json",
     "db migrate": "writes a file for those who work on recsvc",
-    "db upgrade": "does one thing and says so; db current has --json",
+    "db upgrade": "does one thing; db current has --json",
     "demo": "is for people to look at",
     "keys revoke": "does one thing and says so; keys list has --json",
     "keys rotate-tokens": "does one thing and says so",

@@ -40,7 +40,7 @@ def exported(sqlite_app: Flask, redis: Any) -> dict[str, set[str]]:
         db.session.add(ModelVersion(version="v1", run_id="1", status="active", manifest={}))
         db.session.commit()
         told = instruments()
-        told.recommended("user", "personal", "v1", asked=2, given=1, hot=1)
+        told.recommended("user", "personal", "v1", asked=2, hot=1, cold=0)
         told.shown("personal", "v1")
         told.attributed("view", "personal", "v1")
         told.serves("v1")

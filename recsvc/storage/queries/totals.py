@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import NamedTuple
 
-from sqlalchemy import func, inspect, literal, select, text
+from sqlalchemy import and_, case, func, inspect, literal, select, text
 
 from recsvc.extensions import Base, db
 from recsvc.storage.models import Event, Interaction, Item, ShownRecommendation, User
@@ -47,14 +47,15 @@ class Recent(NamedTuple):
 
 def count() -> Totals:
     """Counts."""
-    listed = select(func.count()).select_from(Item).where(Item.deleted_at.is_(None))
+    recommendable = and_(Item.hidden.is_(False), Item.available.is_(True))
+    listed = select(func.count(), func.count(case((recommendable, 1)))).where(Item.deleted_at.is_(None))
+    items, recommendable_items = db.session.execute(listed).one()
     newest = select(Interaction.received_at).order_by(Interaction.interaction_key.desc()).limit(1)
     return Totals(
         interactions=_about(Interaction),
         users=_about(User),
-        items=db.session.scalar(listed) or 0,
-        recommendable_items=db.session.scalar(listed.where(Item.hidden.is_(False), Item.available.is_(True)))
-        or 0,
+        items=items,
+        recommendable_items=recommendable_items,
         newest_interaction_at=db.session.scalar(newest),
     )
 
