@@ -1,0 +1,213 @@
+"""The tutorial, followed to the letter in a fresh clone, by a shell.
+
+Installing takes most of the time, and whoever runs the tests has just done it. So a hook of git lends the
+clone the packages of this test run, and its `make setup` finds nothing left to do. With
+TUTORIAL_FROM_SCRATCH=1 in the environment everything is installed anew.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+import pytest
+
+from recsvc.config import Config
+
+ROOT = Path(__file__).parents[2]
+ADDRESS = "https://git.example.org/recsvc.git"
+END = "--- end of block ---"
+
+
+LEND = """#!{python}
+import pathlib, subprocess, sys
+mine, theirs = pathlib.Path.cwd() / ".venv", pathlib.Path("{venv}")
+subprocess.run([sys.executable, "-m", "venv", "--without-pip", mine], check=True)
+packages = pathlib.Path("lib", "python3.{{}}".format(sys.version_info.minor), "site-packages")
+(mine / packages / "lent.pth").write_text(str(mine.parent) + "\\n" + str(theirs / packages))
+for script in (theirs / "bin").iterdir():
+    if script.is_file() and not script.is_symlink() and script.read_bytes().startswith(b"#!" + bytes(theirs)):
+        lent = mine / "bin" / script.name
+        lent.write_text(script.read_text().replace(str(theirs), str(mine), 1))
+        lent.chmod(0o755)
+(mine / ".installed").touch()
+"""
+
+
+@dataclass(frozen=True)
+class Block:
+    """What is to be typed, and in which terminal."""
+
+    commands: str
+    second_terminal: bool
+
+
+def blocks(page: str) -> list[Block]:
+    text = (ROOT / "docs" / page).read_text(encoding="utf-8")
+    found = re.findall(r"^```sh( title=\"second terminal\")?\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+    return [Block(commands, bool(second)) for second, commands in found]
+
+
+class Terminal:
+    """A shell that is typed into."""
+
+    def __init__(self, folder: Path, environment: dict[str, str]) -> None:
+        self.shell = subprocess.Popen(
+            ["bash", "--noprofile", "--norc"],
+            cwd=folder,
+            env=environment,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
+        )
+        self.shown = ""
+
+    def type(self, commands: str) -> None:
+        assert self.shell.stdin is not None
+        self.shell.stdin.write(commands)
+        self.shell.stdin.flush()
+
+    def read_until(self, words: str) -> str:
+        assert self.shell.stdout is not None
+        seen = ""
+        for line in self.shell.stdout:
+            seen += line
+            self.shown += line
+            if words in line:
+                return seen
+        raise AssertionError(f"{words!r} was never shown:\n{self.shown}")
+
+    def run(self, commands: str) -> str:
+        """Types a block that ends by itself; each of its commands must succeed."""
+        self.type(f"set -e\n{commands}\nset +e\necho '{END}'\n")
+        return self.read_until(END).removesuffix(f"{END}\n")
+
+    def end(self) -> None:
+        os.killpg(self.shell.pid, signal.SIGINT)  # Ctrl-C
+        for pipe in (self.shell.stdin, self.shell.stdout):
+            assert pipe is not None
+            pipe.close()
+        self.shell.wait(60)
+
+
+@pytest.fixture(scope="module")
+def environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """That of a newcomer: no settings, no virtual environment; git finds the code at the address."""
+    if not (ROOT / ".git").exists():
+        pytest.skip("there is no git repository here to clone")
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    ours = {entry.name.upper() for entry in fields(Config)} | {"VIRTUAL_ENV", "WEB_CONCURRENCY", "MAKEFLAGS"}
+    kept = {name: text for name, text in os.environ.items() if name not in ours}
+    binaries = Path(sys.executable).parent
+    path = os.pathsep.join(part for part in os.environ["PATH"].split(os.pathsep) if Path(part) != binaries)
+    python = str(Path(sys.base_prefix) / "bin" / f"python3.{sys.version_info.minor}")
+    if "TUTORIAL_FROM_SCRATCH" not in os.environ:
+        template = tmp_path_factory.mktemp("git")
+        hook = template / "hooks" / "post-checkout"
+        hook.parent.mkdir()
+        hook.write_text(LEND.format(python=python, venv=sys.prefix))
+        hook.chmod(0o755)
+        kept["GIT_TEMPLATE_DIR"] = str(template)
+    return kept | {
+        "PATH": path,
+        "PYTHON": python,
+        "PORT": str(port),
+        "TRAIN_THREADS": "1",
+        "no_proxy": "127.0.0.1",
+        "GIT_CONFIG_COUNT": "1",
+        "GIT_CONFIG_KEY_0": f"url.{ROOT}.insteadOf",
+        "GIT_CONFIG_VALUE_0": ADDRESS,
+    }
+
+
+@pytest.fixture(scope="module")
+def answers(environment: dict[str, str]) -> Iterator[list[str]]:
+    """What each block of the first terminal showed."""
+    folder = Path(tempfile.mkdtemp(prefix="recsvc-tutorial-"))
+    first, second = Terminal(folder, environment), Terminal(folder, environment)
+    shown = []
+    try:
+        for block in blocks("tutorial.md"):
+            if block.second_terminal:
+                second.type(block.commands)
+                second.read_until("Listening at")
+            else:
+                shown.append(first.run(block.commands))
+        yield shown
+    finally:
+        second.end()
+        first.end()
+        _stop_valkey(folder / "recsvc", environment)
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _stop_valkey(clone: Path, environment: dict[str, str]) -> None:
+    """Ends the bundled Redis where the last block was not reached: it outlives who started it."""
+    command = clone / ".venv" / "bin" / "recsvc"
+    if command.exists():
+        subprocess.run([command, "valkey", "stop"], cwd=clone, env=environment, check=False)
+
+
+def lists(shown: str) -> list[list[str]]:
+    """The item ids of each list among what was shown."""
+    decoder, found, place = json.JSONDecoder(), [], 0
+    while (place := shown.find("{", place)) >= 0:
+        answer, length = decoder.raw_decode(shown[place:])
+        place += length
+        if "items" in answer:
+            found.append([item["item_id"] for item in answer["items"]])
+    return found
+
+
+@pytest.mark.processes
+def test_every_row_of_the_two_files_is_taken(answers):
+    imported = answers[3]
+
+    assert re.findall(r"^stored +(\d+)$", imported, re.MULTILINE) == ["12", "40"]
+    assert re.findall(r"^rejected +(\d+)$", imported, re.MULTILINE) == ["0", "0"]
+
+
+@pytest.mark.processes
+def test_the_training_ends_with_an_active_version(answers):
+    assert re.search(r"Version \S+ is active\.\n$", answers[4])
+
+
+@pytest.mark.processes
+def test_ana_is_shown_three_books_of_her_taste_that_she_has_not_seen(answers):
+    (books,) = lists(answers[5])
+
+    assert len(books) == 3
+    assert not {"dune", "foundation"} & set(books)
+    assert len({"neuromancer", "left-hand", "dune-messiah"} & set(books)) >= 2
+
+
+@pytest.mark.processes
+def test_her_list_changes_with_a_click_and_a_visitor_has_one_of_their_own(answers):
+    (before,) = lists(answers[5])
+    (after,) = lists(answers[6])
+    (visitors,) = lists(answers[7])
+
+    assert "neuromancer" in before
+    assert "neuromancer" not in after
+    assert len(after) == 3
+    assert len(visitors) == 3
+    assert {"big-sleep", "tattoo", "name-of-the-rose"} & set(visitors)
+
+
+def test_the_tutorial_in_portuguese_has_the_same_commands():
+    assert blocks("tutorial.pt-BR.md") == blocks("tutorial.md")
+    assert len(blocks("tutorial.md")) == 10
