@@ -30,7 +30,6 @@ from recsvc.config import Config
 
 ROOT = Path(__file__).parents[1]
 
-_FLASKS_OWN = {"run", "shell", "routes"}  # for developers, and documented by Flask
 _WIDTH = 100
 _CALLERS = {"user": "user token"}
 
@@ -85,12 +84,11 @@ def commands() -> Iterator[str]:
 
 
 def walk_commands() -> Iterator[tuple[tuple[str, ...], click.Command]]:
-    """Every command of our own, with its path; groups among them."""
-    todo: list[tuple[tuple[str, ...], click.Command]] = [
-        ((name,), command) for name, command in cli.commands.items() if name not in _FLASKS_OWN
-    ]
+    """Every command with its path; groups among them."""
+    todo: list[tuple[tuple[str, ...], click.Command]] = [((), cli)]
     for path, command in todo:
-        yield path, command
+        if path:
+            yield path, command
         if isinstance(command, click.Group):
             todo += [((*path, name), inner) for name, inner in command.commands.items()]
 
