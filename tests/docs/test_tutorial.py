@@ -96,10 +96,8 @@ class Terminal:
 
     def end(self) -> None:
         os.killpg(self.shell.pid, signal.SIGINT)  # Ctrl-C
-        for pipe in (self.shell.stdin, self.shell.stdout):
-            assert pipe is not None
-            pipe.close()
-        self.shell.wait(60)
+        # Read to the end: who is stopped while nobody reads what it says of it may never get done.
+        self.shell.communicate(timeout=60)
 
 
 @pytest.fixture(scope="module")
