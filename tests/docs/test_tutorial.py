@@ -95,6 +95,8 @@ class Terminal:
         return self.read_until(END).removesuffix(f"{END}\n")
 
     def end(self) -> None:
+        if self.shell.poll() is not None:
+            return
         os.killpg(self.shell.pid, signal.SIGINT)  # Ctrl-C
         # Read to the end: who is stopped while nobody reads what it says of it may never get done.
         self.shell.communicate(timeout=60)
@@ -138,12 +140,15 @@ def answers(environment: dict[str, str]) -> Iterator[list[str]]:
     first, second = Terminal(folder, environment), Terminal(folder, environment)
     shown = []
     try:
-        for block in blocks("tutorial.md"):
+        *rest, last = blocks("tutorial.md")
+        for block in rest:
             if block.second_terminal:
                 second.type(block.commands)
                 second.read_until("Listening at")
             else:
                 shown.append(first.run(block.commands))
+        second.end()
+        shown.append(first.run(last.commands))
         yield shown
     finally:
         second.end()
@@ -173,11 +178,13 @@ def lists(shown: str) -> list[list[str]]:
 @pytest.mark.processes
 def test_it_leads_from_two_files_to_lists_that_change_with_a_click(answers):
     # One test, so that it is gone through once, however many processes share the tests.
-    cloned, _, _, imported, trained, asked, clicked, visited, _ = answers
+    cloned, _, _, imported, trained, asked, clicked, visited, stopped = answers
     assert "Cloning into 'recsvc'" in cloned
     assert re.findall(r"^stored +(\d+)$", imported, re.MULTILINE) == ["12", "40"]
     assert re.findall(r"^rejected +(\d+)$", imported, re.MULTILINE) == ["0", "0"]
     assert re.search(r"Version \S+ is active\.\n$", trained)
+
+    assert stopped == "Stopped.\n"
 
     (before,), (after,), (visitors,) = lists(asked), lists(clicked), lists(visited)
     assert len(before) == len(after) == len(visitors) == 3
