@@ -4,7 +4,7 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 PYTEST_ARGS ?= -n 4 --dist worksteal
 
-.PHONY: setup demo test lint lock clean
+.PHONY: setup demo test lint docs lock clean
 
 setup: $(INSTALLED)
 
@@ -30,10 +30,15 @@ lint: setup
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+# The documents, with all that is drawn from the code, into a folder that needs no network and no server.
+docs: setup
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --quiet --strict
+	@echo "The documents are in build/docs. To search in them too: $(BIN)/python -m http.server --directory build/docs"
+
 # Pins every package for every supported Python at once; what serves is pinned to what was tested.
 lock: setup
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --upgrade \
-		--no-header --no-emit-index-url --extra dev setup.cfg -o requirements-dev.txt
+		--no-header --no-emit-index-url --extra dev --extra docs setup.cfg -o requirements-dev.txt
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 		--no-header --no-emit-index-url setup.cfg -c requirements-dev.txt -o requirements.txt
 

@@ -35,8 +35,9 @@ from recsvc.storage.database import is_unavailable
 def _create_app() -> Flask:
     config = Config.from_environment()
     app = create_app(config)
-    # What a command prints is for whoever reads its output; what it logs is not.
-    configure_logging(config.log_level, config.log_format, sys.stderr)
+    # What a command prints is for whoever reads its output; what it logs is not, and what it does it prints.
+    level = "WARNING" if config.log_level == "INFO" else config.log_level
+    configure_logging(level, config.log_format, sys.stderr)
     return app
 
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import logging
 import threading
 import time
 
 import pytest
 
+from recsvc import cli
 from recsvc.cli import train as command
 from recsvc.services import training
 from recsvc.storage.database import write_transaction
@@ -173,3 +175,14 @@ def test_a_training_can_be_forced_and_one_under_way_cannot(recsvc):
 
     assert (code, "is under way already" in out) == (0, True)
     assert err == "It is not forced: ask again when it has ended.\n"
+
+
+@pytest.mark.parametrize(("asked", "logged"), [("INFO", "WARNING"), ("DEBUG", "DEBUG"), ("ERROR", "ERROR")])
+def test_a_command_logs_what_is_wrong_and_more_only_where_all_is_asked_for(
+    environment, tmp_path, asked, logged
+):
+    environment(INSTANCE_DIR=str(tmp_path), LOG_LEVEL=asked)
+
+    cli._create_app()
+
+    assert logging.getLevelName(logging.getLogger().level) == logged
