@@ -144,6 +144,10 @@ class Process:
         _kill(_family(self.pid) if family else [self.pid])
         self._process.wait()
 
+    def wait(self) -> None:
+        """Until it has ended."""
+        self._process.wait(PATIENCE)
+
     def terminate(self, *, within: float = 25.0) -> int:
         """SIGTERM to the process alone, as a platform sends it; returns the exit code."""
         self._process.terminate()
