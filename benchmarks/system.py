@@ -144,14 +144,14 @@ class Process:
         _kill(_family(self.pid) if family else [self.pid])
         self._process.wait()
 
-    def wait(self) -> None:
-        """Until it has ended."""
-        self._process.wait(PATIENCE)
+    def wait(self, within: float = PATIENCE) -> int:
+        """Waits until it has ended; returns the exit code."""
+        return self._process.wait(within)
 
     def terminate(self, *, within: float = 25.0) -> int:
         """SIGTERM to the process alone, as a platform sends it; returns the exit code."""
         self._process.terminate()
-        return self._process.wait(within)
+        return self.wait(within)
 
 
 class Web(Process):

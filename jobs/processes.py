@@ -15,6 +15,7 @@ import structlog
 from flask import Flask
 from redis.exceptions import RedisError
 from rq import Worker
+from rq.exceptions import StopRequested
 from rq.job import Job
 from rq.logutils import setup_loghandlers
 from sqlalchemy.exc import SQLAlchemyError
@@ -52,7 +53,11 @@ class PatientWorker(Worker):
         self.told_to_stop = True
         if self.horse_pid:
             self.kill_horse()
-        super().request_stop(signum, frame)  # type: ignore[no-untyped-call]
+        try:
+            super().request_stop(signum, frame)  # type: ignore[no-untyped-call]
+        except StopRequested:
+            # This is an Exception, and may be swallowed wherever the signal came in: by a log's handler, say.
+            raise SystemExit(0) from None
 
     def handle_work_horse_killed(self, job: Job, retpid: int, ret_val: int, rusage: struct_rusage) -> None:
         """Looks after the job of a process that was killed, and its run."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import socket
+import sys
 
 import pytest
 
@@ -20,6 +21,29 @@ def test_every_process_ends_well_when_told_to(system, eventually):
 
     assert [process.terminate(within=25) for process in (web, worker, scheduler)] == [0, 0, 0]
     assert "Traceback" not in web.log + worker.log + scheduler.log
+
+
+def test_a_worker_that_is_told_to_stop_while_it_writes_a_line_of_its_log_stops(system):
+    # A handler keeps whatever is raised in it from whoever logs.
+    script = """
+import logging, os, signal
+from jobs.processes import run_worker
+
+class StoppingOnce(logging.Handler):
+    def emit(self, record):
+        if "cleaning registries" in record.getMessage():
+            logging.getLogger("rq.worker").removeHandler(self)
+            try:
+                os.kill(os.getpid(), signal.SIGTERM)
+            except Exception:
+                self.handleError(record)
+
+logging.getLogger("rq.worker").addHandler(StoppingOnce())
+run_worker()
+"""
+    worker = system.run_beside("worker", [sys.executable, "-c", script])
+
+    assert worker.wait(within=25) == 0
 
 
 def test_a_worker_and_a_scheduler_end_well_while_redis_is_away(system, eventually):
