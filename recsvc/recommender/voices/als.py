@@ -13,7 +13,7 @@ from scipy.linalg import solve_triangular
 from threadpoolctl import threadpool_limits
 
 from recsvc.recommender.examples import Examples, History
-from recsvc.recommender.factors import FactorVoice
+from recsvc.recommender.factors import FactorVoice, damp, damping_of
 from recsvc.recommender.fold_in import fold_in
 from recsvc.recommender.voice import Arrays, OnProgress, Parameters, checked
 
@@ -33,12 +33,14 @@ _DISLIKED_WEIGHT = 0.3  # beside a liked item of the same strength; see docs/adr
 class AlternatingLeastSquares(FactorVoice):
     """Implicit-feedback matrix factorisation (Hu, Koren and Volinsky 2008), fitted by `implicit`.
 
+    What is fitted are damped likes: those of busy users and of popular items count less.
     The embeddings are kept whitened: multiplied with the inverse root of Σ q qᵀ + penalty, so that a user is
     solved for against the identity.
 
     Attributes:
         embeddings: float32, shape (n, d).
-        confidence: float32, shape (1,): how much a like of strength 1 counts beside an unobserved one.
+        confidence: float32, shape (n,): how much a like of strength 1 counts beside an unobserved one, if it
+            is the user's only one.
     """
 
     name = "als"
@@ -87,6 +89,9 @@ class AlternatingLeastSquares(FactorVoice):
         """Alternates between users and items."""
         from implicit.cpu.als import AlternatingLeastSquares as Estimator
 
+        likes, by_item = damp(examples)
+        # So that confidences mean the same, whatever the damping.
+        scale = examples.strengths.data.mean() / likes.data.mean()
         # implicit counts on BLAS to use one thread, and uses all of its own.
         with threadpool_limits(1, "blas"):
             estimator = Estimator(
@@ -98,7 +103,7 @@ class AlternatingLeastSquares(FactorVoice):
                 random_state=examples.seed,
             )
             estimator.fit(
-                sparse.csr_matrix(examples.strengths),
+                sparse.csr_matrix(likes * scale),
                 show_progress=False,
                 callback=lambda iteration, *_: on_progress((iteration + 1) / _ITERATIONS),
             )
@@ -106,14 +111,15 @@ class AlternatingLeastSquares(FactorVoice):
         gram = factors.T @ factors
         gram[np.diag_indices(len(gram))] += parameters["penalty"]
         whitened = solve_triangular(np.linalg.cholesky(gram), factors.T, lower=True).T
-        return cls(whitened.astype(np.float32), np.array([parameters["confidence"]], np.float32))
+        return cls(whitened.astype(np.float32), np.float32(parameters["confidence"] * scale) * by_item)
 
     def counting(
         self, history: History, embeddings: NDArray[np.float32]
     ) -> tuple[NDArray[np.float32], NDArray[np.float32] | None]:
         """How much each item of the history counts."""
         liked = history.strengths > 0
-        wanted = self.confidence * np.abs(history.strengths)
+        of_user = damping_of(np.array(max(history.liked, 1)))
+        wanted = of_user * self.confidence[history.indexes] * np.abs(history.strengths)
         confidences = np.where(liked, np.maximum(wanted - 1, 0), _DISLIKED_WEIGHT * wanted)
         wanted = np.where(liked, wanted, np.float32(0))
         return fold_in(embeddings, confidences, wanted), None
@@ -125,7 +131,7 @@ class AlternatingLeastSquares(FactorVoice):
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, NDArray[Any]], items: int) -> Self:
         """Takes mapped arrays."""
-        return cls(**checked(arrays, {"embeddings": (items, -1), "confidence": (1,)}))
+        return cls(**checked(arrays, {"embeddings": (items, -1), "confidence": (items,)}))
 
 
 def _longer(parameters: Parameters, components: int) -> list[Parameters]:

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recsvc.recommender.examples import Examples, History
-from recsvc.recommender.factors import FactorVoice, multiply
+from recsvc.recommender.factors import FactorVoice, damp, multiply
 from recsvc.recommender.variations import Variations
 from recsvc.recommender.voice import Arrays, OnProgress, Parameters, checked
 
@@ -22,7 +22,6 @@ _GRID: Mapping[str, tuple[float, ...]] = {
     "target_exponent": (0.0, 0.25),
 }
 _START: Parameters = {"components": 64, "filter": 0.5, "source_exponent": 0.25, "target_exponent": 0.0}
-_NORMALISATION = 0.25  # the exponent of users' and items' counts; see docs/adr/0008
 _OVERSAMPLING = 20
 _POWER_ITERATIONS = 4
 _DISLIKED_WEIGHT = 0.3  # beside a liked item of the same strength; see docs/adr/0005
@@ -123,10 +122,7 @@ def _decompose(
     examples: Examples, components: int, on_progress: OnProgress
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Leading right singular vectors, shape (n, d), and singular values, shape (d,)."""
-    likes = examples.strengths.copy()
-    by_user = np.maximum(examples.lengths, 1).astype(np.float32) ** np.float32(-_NORMALISATION)
-    by_item = np.maximum(examples.counts, 1).astype(np.float32) ** np.float32(-_NORMALISATION)
-    likes.data = likes.data * np.repeat(by_user, examples.lengths) * by_item[likes.indices]
+    likes, _ = damp(examples)
     of_items = likes.T.tocsr()
     width = min(components + _OVERSAMPLING, *likes.shape)
     random = np.random.default_rng(examples.seed)
