@@ -28,8 +28,9 @@ _EXIT_CODES = (
 def status(check: bool, as_json: bool) -> None:
     """Tell what is wrong and what to do, what there is to learn from, and what is served to whom.
 
-    The same as GET /api/v1/status. It looks at the database, Redis and the model store, so it needs no web
-    process to run.
+    The same as GET /api/v1/status, but for what a web process alone knows: whether it refuses the active
+    version (see recsvc models verify). It looks at the database, Redis and the model store, and needs no
+    other process to run.
 
     \b
     recsvc status
