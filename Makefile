@@ -32,7 +32,7 @@ lint: setup
 
 # The documents, with all that is drawn from the code, into a folder that needs no network and no server.
 docs: setup
-	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --quiet --strict
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
 	@echo "The documents are in build/docs. To search in them too: $(BIN)/python -m http.server --directory build/docs"
 
 # Pins every package for every supported Python at once; what serves is pinned to what was tested.

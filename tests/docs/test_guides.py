@@ -105,6 +105,14 @@ def test_every_address_that_is_called_exists(pages, sqlite_app: Flask):
     assert found > 15
 
 
+def test_the_guide_for_heroku_has_the_recipe_of_the_readme(pages):
+    def recipe(name: str) -> list[str]:
+        return re.findall(r"^heroku (?:addons|config:set|ps:scale).*$", pages[name], re.MULTILINE)
+
+    assert recipe("docs/guides/heroku.md") == recipe("README.md") == recipe("README.pt-BR.md")
+    assert len(recipe("README.md")) == 5
+
+
 def test_every_benchmark_that_is_named_exists(pages):
     named = {module for text in pages.values() for module in re.findall(r"python -m (benchmarks\.\w+)", text)}
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
+import shutil
 from html.parser import HTMLParser
 from pathlib import Path
 
+import pytest
 import yaml
 from pymdownx.slugs import slugify
 
@@ -40,6 +42,26 @@ def test_every_relative_link_of_the_written_pages_leads_to_a_file_and_a_heading(
 def test_the_documents_build_strictly(site):
     assert (site / "index.html").is_file()
     assert (site / "search" / "search_index.json").is_file()
+
+
+@pytest.mark.parametrize("link", ["nowhere.md", "training.md#nowhere"])
+def test_a_link_that_leads_nowhere_fails_the_build(build, tmp_path, link):
+    for name in ("docs", "documents"):
+        shutil.copytree(ROOT / name, tmp_path / name)
+    shutil.copy(ROOT / "mkdocs.yml", tmp_path)
+    with (tmp_path / "docs" / "index.md").open("a") as file:
+        file.write(f"\n[a link]({link})\n")
+
+    ended = build(tmp_path, tmp_path / "site")
+
+    assert ended.returncode != 0
+    assert "nowhere" in ended.stdout + ended.stderr
+
+
+def test_make_builds_them_as_the_tests_do():
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+
+    assert "python -m mkdocs build --strict\n" in makefile
 
 
 class Fetched(HTMLParser):
