@@ -230,7 +230,7 @@ def result_of(kind: type[Result], answer: Any) -> Result:
     Raises:
         TypeError: A field without a default is missing.
     """
-    types_of = _types_of(kind)
+    types_of = _types_of(kind)  # type: ignore[arg-type]
     return kind(**{name: _value(types_of[name], answer[name]) for name in types_of if name in answer})
 
 
