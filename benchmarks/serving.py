@@ -111,10 +111,17 @@ def _load(address: str, scripts: dict[str, str], arguments: argparse.Namespace) 
             rounds[name].append(
                 drive(address, script, seconds=arguments.seconds, connections=arguments.connections)
             )
-    return {name: _told(measured, rounds[_NOOP]) for name, measured in rounds.items()}
+    return {name: told(measured, rounds[_NOOP]) for name, measured in rounds.items()}
 
 
-def _told(rounds: list[Measured], noop: list[Measured]) -> dict[str, Any]:
+def told(rounds: list[Measured], noop: list[Measured]) -> dict[str, Any]:
+    """What rounds of load tell of a route.
+
+    Args:
+        rounds: Of the route.
+        noop: Of the route that does nothing, round by round.
+    """
+
     def median(values: list[float]) -> float:
         return round(statistics.median(values), 3)
 

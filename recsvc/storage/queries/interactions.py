@@ -6,11 +6,27 @@ from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from sqlalchemy import and_, delete, func, or_, select, update
+from sqlalchemy import and_, bindparam, delete, func, or_, select, update
 
 from recsvc.extensions import db
 from recsvc.storage.database import chunks, insert_ignoring_conflicts
 from recsvc.storage.models import Event, Interaction, Item, User
+
+_users, _interactions = User.__table__, Interaction.__table__
+# Of tables, and put together once: to put it together each time takes longer than to answer it.
+_HISTORY = (
+    select(
+        _users.c.user_key,
+        _interactions.c.interaction_key,
+        _interactions.c.item_key,
+        _interactions.c.event_code,
+        func.coalesce(_interactions.c.value, 0.0),
+        _interactions.c.occurred_at,
+    )
+    .select_from(_users.outerjoin(_interactions, _interactions.c.user_key == _users.c.user_key))
+    .where(_users.c.user_id == bindparam("user_id"))
+    .order_by(_interactions.c.occurred_at.desc(), _interactions.c.interaction_key.desc())
+)
 
 
 class HistoryRow(NamedTuple):
@@ -56,22 +72,10 @@ def history(user_id: str) -> tuple[int | None, list[HistoryRow]]:
     Returns:
         The user's key, None where there is no such user, and their interactions.
     """
-    rows = db.session.execute(
-        select(
-            User.user_key,
-            Interaction.interaction_key,
-            Interaction.item_key,
-            Interaction.event_code,
-            func.coalesce(Interaction.value, 0.0),
-            Interaction.occurred_at,
-        )
-        .outerjoin(Interaction, Interaction.user_key == User.user_key)
-        .where(User.user_id == user_id)
-        .order_by(Interaction.occurred_at.desc(), Interaction.interaction_key.desc())
-    ).all()
+    rows = db.session.execute(_HISTORY, {"user_id": user_id}).all()
     if not rows:
         return None, []
-    return rows[0][0], [HistoryRow(*row[1:]) for row in rows if row[1] is not None]
+    return rows[0][0], [HistoryRow._make(row[1:]) for row in rows if row[1] is not None]
 
 
 def histories(user_ids: Collection[str]) -> dict[str, tuple[int, list[HistoryRow]]]:
