@@ -436,8 +436,10 @@ class Model:
         cold = np.flatnonzero(~self.is_hot[own] | (items > own))
         if len(cold):
             scores[cold] = self._cold_scores(items[cold], newcomers, weights, prepared)
-            # Items of which nothing is known at all come last, and so fill a list that would be short.
-            scores[np.isnan(scores)] = np.nanmin(scores, initial=0.0) - 1
+            nameless = np.isnan(scores)
+            if nameless.any():
+                # Items of which nothing is known at all come last, and so fill a list that would be short.
+                scores[nameless] = scores[~nameless].min(initial=0.0) - 1
         return scores.astype(np.float32)
 
     def _cold_scores(

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
-from sqlalchemy import ColumnElement, Connection, Engine, event, func
+from sqlalchemy import ColumnElement, Connection, Engine, Table, event, func
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import DBAPIError, OperationalError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
@@ -143,7 +143,7 @@ def is_unavailable(error: SQLAlchemyError) -> bool:
     return isinstance(error, DBAPIError) and error.connection_invalidated
 
 
-def insert_ignoring_conflicts(model: type[DeclarativeBase]) -> sqlite.Insert | postgresql.Insert:
+def insert_ignoring_conflicts(model: type[DeclarativeBase] | Table) -> sqlite.Insert | postgresql.Insert:
     """An INSERT that leaves rows alone which a unique constraint refuses.
 
     Args:

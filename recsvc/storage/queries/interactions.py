@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from datetime import datetime
-from typing import Any, NamedTuple
+from functools import cache
+from typing import Any, NamedTuple, cast
 
-from sqlalchemy import and_, bindparam, delete, func, or_, select, update
+from sqlalchemy import Table, and_, bindparam, delete, func, or_, select, update
 
 from recsvc.extensions import db
 from recsvc.storage.database import chunks, insert_ignoring_conflicts
 from recsvc.storage.models import Event, Interaction, Item, User
 
-_users, _interactions = User.__table__, Interaction.__table__
+_users, _items, _interactions = (cast(Table, model.__table__) for model in (User, Item, Interaction))
 # Of tables, and put together once: to put it together each time takes longer than to answer it.
 _HISTORY = (
     select(
@@ -26,6 +27,19 @@ _HISTORY = (
     .select_from(_users.outerjoin(_interactions, _interactions.c.user_key == _users.c.user_key))
     .where(_users.c.user_id == bindparam("user_id"))
     .order_by(_interactions.c.occurred_at.desc(), _interactions.c.interaction_key.desc())
+)
+
+
+_OF_ONE = ("event_code", "value", "occurred_at", "received_at", "event_id", "recommendation_id")
+# Both ids are looked up by the statement that inserts, and neither is locked but by the foreign keys.
+_KNOWN = (
+    select(
+        _users.c.user_key,
+        _items.c.item_key,
+        *(bindparam(name, type_=_interactions.c[name].type) for name in _OF_ONE),
+    )
+    .select_from(_users.join(_items, _items.c.item_id == bindparam("of_item")))
+    .where(_users.c.user_id == bindparam("of_user"), _items.c.deleted_at.is_(None))
 )
 
 
@@ -50,6 +64,28 @@ def insert_new(rows: Sequence[dict[str, Any]]) -> list[int]:
     """
     statement = insert_ignoring_conflicts(Interaction).returning(Interaction.interaction_key)
     return list(db.session.scalars(statement, rows))
+
+
+def insert_of_known(user_id: str, item_id: str, values: dict[str, Any]) -> int | None:
+    """Inserts an interaction of a user and a listed item that are there, in one statement.
+
+    Args:
+        user_id: The shop's own id.
+        item_id: The shop's own id.
+        values: Of the columns but the keys.
+
+    Returns:
+        Its key; None, and nothing is written, where one of them is not there, or the `event_id` is stored.
+    """
+    parameters = {**values, "of_user": user_id, "of_item": item_id}
+    key: int | None = db.session.scalar(_insert_of_known(db.engine.dialect.name), parameters)
+    return key
+
+
+@cache
+def _insert_of_known(_dialect: str) -> Any:
+    insert = insert_ignoring_conflicts(_interactions).from_select(["user_key", "item_key", *_OF_ONE], _KNOWN)
+    return insert.returning(_interactions.c.interaction_key)
 
 
 def keys_by_event_id(event_ids: Collection[str]) -> dict[str, int]:
