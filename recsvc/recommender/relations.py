@@ -166,6 +166,8 @@ def blocks(work: NDArray[np.int64]) -> Iterator[tuple[int, int]]:
 class RelatedVoice(Voice):
     """A voice that scores by relations between items."""
 
+    adds_up = True
+
     relations: Relations
 
     def prepare(self, history: History) -> NDArray[np.float64]:
