@@ -14,7 +14,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.orm import DeclarativeBase
 
 from recsvc.extensions import db
-from recsvc.storage.punctuality import use_punctual_connections
+from recsvc.storage.punctuality import use_punctual_connections, use_punctual_statements
 
 Written = TypeVar("Written")
 
@@ -56,6 +56,7 @@ def prepare_engine(engine: Engine) -> None:
     if engine.dialect.name != "sqlite":
         use_punctual_connections(engine)
         return
+    use_punctual_statements(engine)
 
     @event.listens_for(engine, "connect")
     def configure(connection: sqlite3.Connection, _record: object) -> None:
