@@ -7,6 +7,12 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+from gunicorn import util
+
+from recsvc.refusals import write_problem
+
+util.write_error = write_problem  # of what gunicorn itself refuses; it has no setting for that
+
 worker_class = "gthread"
 threads = 8
 timeout = 60

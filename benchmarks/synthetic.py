@@ -75,10 +75,12 @@ class Shop:
         features: int32, shape (items, 5): positions in `labels`.
     """
 
-    def __init__(self, interactions: int, seed: int = 0) -> None:
+    def __init__(
+        self, interactions: int, seed: int = 0, *, users: int | None = None, items: int | None = None
+    ) -> None:
         self.interactions = interactions
-        self.users = max(20, interactions // 50)
-        self.items = min(max(50, interactions // 100), _MOST_ITEMS)
+        self.users = users or max(20, interactions // 50)
+        self.items = items or min(max(50, interactions // 100), _MOST_ITEMS)
         self._tastes = max(2, self.items // _ITEMS_A_TASTE)
         self._seed = seed
         chance = np.random.default_rng([seed, 0])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import re
 from collections.abc import Callable
@@ -9,7 +10,7 @@ from http import HTTPStatus
 from typing import Any
 
 import flask_smorest
-from flask import Request, abort
+from flask import Request, abort, request
 from marshmallow import RAISE, Schema
 from webargs.core import is_json
 from webargs.flaskparser import FlaskParser
@@ -72,7 +73,8 @@ class Blueprint(flask_smorest.Blueprint):
         if location != "json":
             return super().arguments(schema, location=location, **options)
         parse = super().arguments(schema, example=example_of(schema), **options)
-        return lambda view: self.doc(responses=_refusals(400, 413, 415))(parse(view))
+        needs = _with_body if options.get("required", True) else _as_it_is
+        return lambda view: self.doc(responses=_refusals(400, 413, 415))(needs(parse(view)))
 
     def response(
         self, status_code: int, schema: type[Schema] | dict[str, Any] | None = None, **options: Any
@@ -85,6 +87,22 @@ class Blueprint(flask_smorest.Blueprint):
         """Documents another answer, with an example."""
         example = {} if schema is None else {"example": example_of(schema)}
         return super().alt_response(status_code, schema=schema, **example, **options)
+
+
+def _with_body(view: View) -> View:
+    """Refuses requests without a body, each of whose fields would pass for one that was left out."""
+
+    @functools.wraps(view)
+    def guarded(*args: Any, **kwargs: Any) -> Any:
+        if not request.get_data(cache=True):
+            abort(400, "The body is empty. Send JSON; {} says nothing.")
+        return view(*args, **kwargs)
+
+    return guarded
+
+
+def _as_it_is(view: View) -> View:
+    return view
 
 
 def _refusals(*statuses: int) -> dict[str, str]:

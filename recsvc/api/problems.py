@@ -10,6 +10,7 @@ from typing import Any
 import structlog
 from flask import Flask, Response, g, request
 from flask_smorest import Api
+from gunicorn.http.errors import NoMoreData, ParseException
 from marshmallow import Schema, fields
 from sqlalchemy.exc import SQLAlchemyError
 from werkzeug.exceptions import HTTPException
@@ -144,6 +145,11 @@ def register(app: Flask) -> None:
         return problem(
             status, error.detail, code=error.code, errors=dict(error.errors), retry_after=retry_after
         )
+
+    @app.errorhandler(ParseException)
+    @app.errorhandler(NoMoreData)
+    def answer_broken_body(_error: Exception) -> Response:
+        return problem(400, "The body is not as long as it says, or its chunks are not.")
 
     @app.errorhandler(SQLAlchemyError)
     def answer_database_error(error: SQLAlchemyError) -> Response:

@@ -85,7 +85,7 @@ class Config:
     database_statement_timeout: float = _setting(
         15.0,
         decimal(0.1, 600),
-        "Seconds that a web process lets PostgreSQL work on one statement before the request gets 503.",
+        "Seconds that a web process lets the database work on one statement before the request gets 503.",
     )
     redis_url: str = _setting(
         EMBEDDED_REDIS,

@@ -90,14 +90,11 @@ def _named(
 ) -> list[list[int]]:
     most = min(MOST_NAMED, len(by_history))
     greatest = np.argsort(-by_history, axis=0, kind="stable")[:most]
-    falls: dict[int, NDArray[np.bool_]] = {}
-    for place in np.unique(greatest).tolist():
-        without = history.without(place)
-        if model.knows_user(without):
-            falls[place] = model.scores(without, items, newcomers) < totals
-        else:
-            # Nothing would be known of the user any more: the item would not be scored for them at all.
-            falls[place] = np.ones(len(items), dtype=bool)
+    places = np.unique(greatest).tolist()
+    without = model.scores_without(history, places, items, newcomers)
+    # Without a place that lacks there, nothing would be known of the user: nothing would be scored for them.
+    everywhere = np.ones(len(items), dtype=bool)
+    falls = {place: without[place] < totals if place in without else everywhere for place in places}
     return [
         [place for place in greatest[:, column].tolist() if falls[place][column]]
         for column in range(len(items))

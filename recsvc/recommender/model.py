@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -281,6 +281,43 @@ class Model:
         weights = self.blend.at(history.liked)
         return self._scores(items, newcomers or self.newcomers, weights, self._prepare(history))
 
+    def scores_without(
+        self,
+        history: History,
+        places: Collection[int],
+        items: NDArray[np.intp],
+        newcomers: Newcomers,
+    ) -> dict[int, NDArray[np.float32]]:
+        """The whole blend's scores of some items, with one item left out of the history at a time.
+
+        Args:
+            history: Of a user.
+            places: In the history, of the items to leave out.
+            items: Item indexes, shape (c,).
+            newcomers: As `introduce` gave them.
+
+        Returns:
+            Places to float32, shape (c,); without those places without which nothing is known of the user.
+        """
+        own = np.minimum(items, len(self) - 1)
+        by_addition = {
+            name: (voice.score(history, own), voice.shares(history, own))
+            for name, voice in self.voices.items()
+            if voice.adds_up
+        }
+        found = {}
+        for place in places:
+            without = history.without(place)
+            if not self.knows_user(without):
+                continue
+            prepared = {
+                name: voice.prepare(without) for name, voice in self.voices.items() if name not in by_addition
+            }
+            of_voices = {name: self.voices[name].score_prepared(part, own) for name, part in prepared.items()}
+            of_voices |= {name: whole - shares[place] for name, (whole, shares) in by_addition.items()}
+            found[place] = self._blended(items, newcomers, self.blend.at(without.liked), of_voices, prepared)
+        return found
+
     def terms(
         self, history: History, items: NDArray[np.intp], newcomers: Newcomers
     ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
@@ -429,15 +466,33 @@ class Model:
         prepared: Mapping[str, NDArray[Any]],
     ) -> NDArray[np.float32]:
         own = np.minimum(items, len(self) - 1)
+        of_voices = {
+            name: voice.score_prepared(prepared[name], own)
+            for (name, voice), weight in zip(self.voices.items(), weights.tolist(), strict=True)
+            if weight > 0
+        }
+        return self._blended(items, newcomers, weights, of_voices, prepared)
+
+    def _blended(
+        self,
+        items: NDArray[np.intp],
+        newcomers: Newcomers,
+        weights: NDArray[np.float64],
+        of_voices: Mapping[str, NDArray[np.float32]],
+        prepared: Mapping[str, NDArray[Any]],
+    ) -> NDArray[np.float32]:
+        own = np.minimum(items, len(self) - 1)
         scores = np.zeros(len(items))
-        for (name, voice), weight in zip(self.voices.items(), weights.tolist(), strict=True):
+        for name, weight in zip(self.voices, weights.tolist(), strict=True):
             if weight > 0:
-                scores += weight * voice.score_prepared(prepared[name], own)
+                scores += weight * of_voices[name]
         cold = np.flatnonzero(~self.is_hot[own] | (items > own))
         if len(cold):
             scores[cold] = self._cold_scores(items[cold], newcomers, weights, prepared)
-            # Items of which nothing is known at all come last, and so fill a list that would be short.
-            scores[np.isnan(scores)] = np.nanmin(scores, initial=0.0) - 1
+            nameless = np.isnan(scores)
+            if nameless.any():
+                # Items of which nothing is known at all come last, and so fill a list that would be short.
+                scores[nameless] = scores[~nameless].min(initial=0.0) - 1
         return scores.astype(np.float32)
 
     def _cold_scores(

@@ -39,9 +39,17 @@ class Relations:
 
     def score_near(self, history: History) -> NDArray[np.float64]:
         """Scores of all items for one history, shape (n,); 0 where nothing in it is related."""
-        places, lengths = self._entries(history)
-        weights = self.weights[places] * np.repeat(self._counting(history), lengths)
-        return np.bincount(self.items[places], weights, minlength=len(self)).astype(np.float64, copy=False)
+        if not len(history.indexes):
+            return np.zeros(len(self))
+        begins, ends = self.bounds[history.indexes].tolist(), self.bounds[history.indexes + 1].tolist()
+        counting = self._counting(history)
+        # Row by row: several times faster than by an index of all entries.
+        rows = [slice(begin, end) for begin, end in zip(begins, ends, strict=True)]
+        items = np.concatenate([self.items[row] for row in rows])
+        weights = np.concatenate(
+            [self.weights[row] * count for row, count in zip(rows, counting, strict=True)]
+        )
+        return np.bincount(items, weights, minlength=len(self)).astype(np.float64, copy=False)
 
     def score_all(self, histories: Sequence[History]) -> NDArray[np.float32]:
         """Scores of all items for many histories, float32, shape (histories, n)."""
@@ -157,6 +165,8 @@ def blocks(work: NDArray[np.int64]) -> Iterator[tuple[int, int]]:
 @dataclass(frozen=True)
 class RelatedVoice(Voice):
     """A voice that scores by relations between items."""
+
+    adds_up = True
 
     relations: Relations
 

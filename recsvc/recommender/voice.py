@@ -22,10 +22,13 @@ class Voice(ABC):
     Attributes:
         name: As settings and a version's files name it.
         speaks_of_cold: Whether it scores items without any interaction.
+        adds_up: Whether a score is the sum of what `shares` tells, so that an item can be left out of a
+            history by subtraction.
     """
 
     name: ClassVar[str]
     speaks_of_cold: ClassVar[bool] = False
+    adds_up: ClassVar[bool] = False
 
     @classmethod
     @abstractmethod

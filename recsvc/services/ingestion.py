@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from sqlalchemy.exc import IntegrityError
+
 from recsvc.config import current_config
 from recsvc.errors import InvalidInputError, NotFoundError, UnknownItemError
 from recsvc.services.attribution import recorder
@@ -57,8 +59,11 @@ def record(interaction: NewInteraction) -> tuple[int, bool]:
         InvalidInputError: The event is not configured, a rating lacks its value, the time is in the future.
         UnknownItemError: The item is unknown, and settings refuse such.
     """
-    book = event_book()
-    _check(interaction, book, now())
+    book, moment = event_book(), now()
+    _check(interaction, book, moment)
+    key = _record_of_known(interaction, book, moment)
+    if key is not None:
+        return key, False
     with write_transaction():
         item_keys = _item_keys([interaction])
         if interaction.item_id not in item_keys:
@@ -69,6 +74,17 @@ def record(interaction: NewInteraction) -> tuple[int, bool]:
             return stored[str(interaction.event_id)], True
     _note([interaction], keys)
     return keys[0], False
+
+
+def _record_of_known(interaction: NewInteraction, book: EventBook, moment: datetime) -> int | None:
+    """Stores an interaction in one statement, as most can be; None where more has to be looked at."""
+    try:
+        with write_transaction():
+            return interactions.insert_of_known(
+                interaction.user_id, interaction.item_id, _values(interaction, book, moment)
+            )
+    except IntegrityError:
+        return None  # the user was erased at this very moment, and is made again
 
 
 def record_batch(batch: Iterable[tuple[int, NewInteraction]]) -> BatchOutcome:
@@ -192,12 +208,18 @@ def _rows(
         {
             "user_key": user_keys[interaction.user_id],
             "item_key": item_keys[interaction.item_id],
-            "event_code": book.codes[interaction.event],
-            "value": interaction.value,
-            "occurred_at": interaction.occurred_at or moment,
-            "received_at": moment,
-            "event_id": interaction.event_id,
-            "recommendation_id": interaction.recommendation_id,
+            **_values(interaction, book, moment),
         }
         for interaction in batch
     ]
+
+
+def _values(interaction: NewInteraction, book: EventBook, moment: datetime) -> dict[str, object]:
+    return {
+        "event_code": book.codes[interaction.event],
+        "value": interaction.value,
+        "occurred_at": interaction.occurred_at or moment,
+        "received_at": moment,
+        "event_id": interaction.event_id,
+        "recommendation_id": interaction.recommendation_id,
+    }

@@ -12,7 +12,7 @@ from recsvc.recommender import explain as explaining
 from recsvc.recommender.explain import explain
 from recsvc.services.serving_view import ServingView
 from recsvc.services.tastes import Taste
-from recsvc.storage.queries import features, items
+from recsvc.storage.queries import features
 
 # How the numerics' reasons are called outside.
 _BECAUSE = {
@@ -64,7 +64,7 @@ def reasons_for(view: ServingView, taste: Taste | None, chosen: NDArray[np.intp]
         for reason in of_item
         if reason.because == "interaction"
     }
-    ids = items.titles(list(named_keys))
+    ids = view.names_of(named_keys)
     labels = features.labels_of({key for keys in features_of for key in keys} | {*taste.feature_keys})
 
     def told(reason: explaining.Reason, feature_keys: Sequence[int]) -> Reason:

@@ -18,7 +18,7 @@ from recsvc.recommender.model import Selection
 from recsvc.services import attribution
 from recsvc.services.reasons import Reason, reasons_for
 from recsvc.services.serving import serving
-from recsvc.services.serving_view import ServingView
+from recsvc.services.serving_view import Names, ServingView
 from recsvc.services.tastes import Taste, seen_by, taste_of_session, taste_of_user
 from recsvc.storage.database import is_unavailable
 from recsvc.storage.queries import features, interactions, items, shop_ids
@@ -269,7 +269,8 @@ def _selection(view: ServingView, filters: Filters, seen: Sequence[int]) -> Sele
 
 def _answer(what: str, filters: Filters, lists: Sequence[_Ranked]) -> list[Recommendations]:
     keys = [ranked.view.item_keys[ranked.chosen].tolist() for ranked in lists]
-    named = items.titles({key for of_list in keys for key in of_list})
+    # Two views, of an experiment, know the same catalogue.
+    named = lists[0].view.names_of({key for of_list in keys for key in of_list})
     return [_told(what, filters, ranked, of_list, named) for ranked, of_list in zip(lists, keys, strict=True)]
 
 
@@ -278,7 +279,7 @@ def _told(
     filters: Filters,
     ranked: _Ranked,
     item_keys: Sequence[int],
-    named: dict[int, tuple[str, str | None]],
+    named: Names,
 ) -> Recommendations:
     reasons: Sequence[list[Reason] | None] = ranked.reasons or [None] * len(item_keys)
     places = [

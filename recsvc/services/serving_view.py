@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Collection
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -15,6 +16,9 @@ from recsvc.services.catalogue_arrays import CatalogueArrays
 from recsvc.services.trends import RecentLikes
 from recsvc.storage.queries import features, items
 
+Names = dict[int, tuple[str, str | None]]
+
+_MOST_NAMES = 50_000
 _KEPT_IN_MEMORY = 1_000  # items
 
 
@@ -40,6 +44,7 @@ class ServingView:
         foretold: float32, shape (items beside the model, d + 1): what their features foretell.
         newcomers: Items that nobody liked when the model was fitted; None where there is no model.
         recent: What was liked of late.
+        names: Ids and titles by item key, of items that were listed since the catalogue was read.
     """
 
     served: ServedVersion | None
@@ -50,6 +55,7 @@ class ServingView:
     foretold: NDArray[np.float32]
     newcomers: Newcomers | None
     recent: RecentLikes
+    names: Names = field(default_factory=dict)
 
     @property
     def version(self) -> str | None:
@@ -88,12 +94,12 @@ class ServingView:
         return seconds
 
     @cached_property
-    def names_of_popular(self) -> dict[int, tuple[str, str | None]]:
+    def names_of_popular(self) -> Names:
         """Keys to ids and titles of the most popular items: enough for a list while the database is away."""
         popularity = self.popularity if self.served is None else self.served.model.popularity
         listed = np.flatnonzero(self.recommendable[: len(popularity)])
         order = np.argsort(-popularity[listed], kind="stable")[:_KEPT_IN_MEMORY]
-        return items.titles(self.item_keys[listed[order]].tolist())
+        return self.names_of(self.item_keys[listed[order]].tolist())
 
     @cached_property
     def _members(self) -> dict[str, NDArray[np.intp]]:
@@ -144,6 +150,17 @@ class ServingView:
         ranges = [ordered[begin:end] for begin, end in zip(begins.tolist(), ends.tolist(), strict=True)]
         return np.concatenate([indexes, *ranges])
 
+    def names_of(self, item_keys: Collection[int]) -> Names:
+        """Ids and titles by item key; read once, where they were not listed since the catalogue was read."""
+        found = {key: self.names[key] for key in item_keys if key in self.names}
+        if len(found) < len(item_keys):
+            read = items.titles([key for key in item_keys if key not in found])
+            if len(self.names) > _MOST_NAMES:
+                self.names.clear()
+            self.names.update(read)
+            found |= read
+        return found
+
     def warm(self) -> None:
         """Works out what the first request would otherwise wait for."""
         _ = self.trending, self.published, self.names_of_popular
@@ -189,9 +206,17 @@ def build_view(
         foretold=foretold,
         newcomers=newcomers,
         recent=recent,
+        names=_unchanged(present.names, changed) if present and changed is not None else {},
     )
     view.warm()
     return view
+
+
+def _unchanged(names: Names, changed: NDArray[np.int32]) -> Names:
+    kept = names.copy()  # at once: requests go on adding to it
+    for key in changed.tolist():
+        kept.pop(key, None)
+    return kept
 
 
 def _foretell(model: Model, beside: NDArray[np.int32]) -> NDArray[np.float32]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,14 +32,25 @@ class Taste:
     Attributes:
         strategy: Where the list comes from.
         history: In the model's indexes.
-        events: Name of the strongest event with each item of the history.
+        item_keys: Of the items of the history.
+        weighed: Item key, weight and event code of each interaction; empty for a visitor.
         feature_keys: Of the user's features that the model knows.
     """
 
     strategy: str
     history: History
-    events: list[str | None]
+    item_keys: list[int]
+    weighed: Sequence[tuple[int, float, int]]
     feature_keys: list[int]
+
+    @cached_property
+    def events(self) -> list[str | None]:
+        """Name of the event that says most of each item of the history; None where none is known."""
+        strongest: dict[int, tuple[float, int]] = {}
+        for item_key, weight, code in self.weighed:
+            strongest[item_key] = max(strongest.get(item_key, (-np.inf, 0)), (weight, code))
+        names = {code: name for name, code in event_book().codes.items()}
+        return [names.get(strongest[key][1]) if key in strongest else None for key in self.item_keys]
 
 
 def taste_of_user(view: ServingView, rows: Sequence[HistoryRow], feature_keys: Sequence[int]) -> Taste | None:
@@ -54,16 +66,18 @@ def taste_of_user(view: ServingView, rows: Sequence[HistoryRow], feature_keys: S
     model = view.served.model
     places = locate(model.user_feature_keys, np.array(feature_keys, np.int64))
     known_keys = [key for key, place in zip(feature_keys, places.tolist(), strict=True) if place >= 0]
-    item_keys, strengths, events = _strengths(rows)
+    weighed = _weighed(rows)
+    item_keys, strengths = _strengths(weighed)
     history, kept = _history(model, item_keys, strengths, places[places >= 0])
     if history.liked:
-        was_trained_on = any(row.interaction_key <= _watermark(view) for row in rows)
+        # Of a user who was there at the training, the oldest interaction as a rule.
+        was_trained_on = any(row.interaction_key <= _watermark(view) for row in reversed(rows))
         strategy = PERSONAL if was_trained_on else FOLDED_IN
     elif model.knows_user(history):
         strategy = FEATURES
     else:
         return None
-    return Taste(strategy, history, [events[place] for place in kept], known_keys)
+    return Taste(strategy, history, [item_keys[place] for place in kept], weighed, known_keys)
 
 
 def taste_of_session(view: ServingView, item_keys: Sequence[int]) -> Taste | None:
@@ -72,7 +86,7 @@ def taste_of_session(view: ServingView, item_keys: Sequence[int]) -> Taste | Non
         return None
     strengths = np.ones(len(item_keys), np.float32)
     history, kept = _history(view.served.model, item_keys, strengths, np.empty(0, np.intp))
-    return Taste(FOLDED_IN, history, [None] * len(kept), []) if history.liked else None
+    return Taste(FOLDED_IN, history, [item_keys[place] for place in kept], [], []) if history.liked else None
 
 
 def _history(
@@ -83,26 +97,28 @@ def _history(
     return History(indexes[kept], strengths[kept], feature_places), kept.tolist()
 
 
-def _strengths(rows: Sequence[HistoryRow]) -> tuple[list[int], NDArray[np.float32], list[str | None]]:
-    """Item keys of a history, newest first, how much each is liked, and the event that says most of it."""
+def _weighed(rows: Sequence[HistoryRow]) -> list[tuple[int, float, int]]:
+    """Item key, weight and event code of each interaction, newest first."""
+    if not rows:
+        return []
     book, half_life = event_book(), current_config().half_life
-    codes = np.fromiter((row.event_code for row in rows), np.int16, len(rows))
-    values = np.fromiter((row.value for row in rows), np.float32, len(rows))
-    weights = book.scale.apply(codes, values)
-    if half_life is not None and rows:
-        newest = rows[0].occurred_at
-        ages = [(newest - row.occurred_at).total_seconds() / 86_400 for row in rows]
+    _, item_keys, codes, values, moments = zip(*rows, strict=True)
+    weights = book.scale.apply(np.array(codes, np.int16), np.array(values, np.float32))
+    if half_life is not None:
+        ages = [(moments[0] - moment).total_seconds() / 86_400 for moment in moments]
         weights = weights * decay(np.array(ages), half_life)
+    return list(zip(item_keys, weights.tolist(), codes, strict=True))
+
+
+def _strengths(weighed: Sequence[tuple[int, float, int]]) -> tuple[list[int], NDArray[np.float32]]:
+    """Item keys of a history, newest first, and how much each is liked."""
     summed: dict[int, float] = {}
-    strongest: dict[int, tuple[float, int]] = {}
-    for row, weight in zip(rows, weights.tolist(), strict=True):
-        if row.item_key not in summed and len(summed) == _HISTORY_FOR_TASTE:
-            continue
-        summed[row.item_key] = summed.get(row.item_key, 0.0) + weight
-        strongest[row.item_key] = max(strongest.get(row.item_key, (-np.inf, 0)), (weight, row.event_code))
-    names = {code: name for name, code in book.codes.items()}
-    events = [names.get(code) for _, code in strongest.values()]
-    return list(summed), strength(np.fromiter(summed.values(), np.float32, len(summed))), events
+    for item_key, weight, _ in weighed:
+        if item_key in summed:
+            summed[item_key] += weight
+        elif len(summed) < _HISTORY_FOR_TASTE:
+            summed[item_key] = weight
+    return list(summed), strength(np.array(list(summed.values()), np.float32))
 
 
 def seen_by(rows: Sequence[HistoryRow], *, include_seen: bool) -> list[int]:

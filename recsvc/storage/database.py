@@ -9,14 +9,14 @@ from contextlib import contextmanager
 from typing import Any, TypeVar
 
 import structlog
-from sqlalchemy import ColumnElement, Connection, Engine, event, func
+from sqlalchemy import ColumnElement, Connection, Engine, Table, event, func
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import DBAPIError, OperationalError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.orm import DeclarativeBase
 
 from recsvc.extensions import db
-from recsvc.storage.punctuality import use_punctual_connections
+from recsvc.storage.punctuality import use_punctual_connections, use_punctual_statements
 
 Written = TypeVar("Written")
 
@@ -65,6 +65,7 @@ def prepare_engine(engine: Engine) -> None:
     if engine.dialect.name != "sqlite":
         use_punctual_connections(engine)
         return
+    use_punctual_statements(engine)
 
     @event.listens_for(engine, "connect")
     def configure(connection: sqlite3.Connection, _record: object) -> None:
@@ -174,7 +175,7 @@ def outlast_outage(work: Callable[[], Written], patience: float) -> Written:
             time.sleep(_TRIED_AGAIN_EVERY)
 
 
-def insert_ignoring_conflicts(model: type[DeclarativeBase]) -> sqlite.Insert | postgresql.Insert:
+def insert_ignoring_conflicts(model: type[DeclarativeBase] | Table) -> sqlite.Insert | postgresql.Insert:
     """An INSERT that leaves rows alone which a unique constraint refuses.
 
     Args:

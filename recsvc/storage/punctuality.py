@@ -1,17 +1,21 @@
-"""No call to PostgreSQL waits for ever, whether it works too long, or the network swallows its answer."""
+"""No call to a database waits for ever, whether it works too long, or the network swallows its answer."""
 
 from __future__ import annotations
 
+import math
+import sqlite3
+import time
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any, TypeVar
 
 import psycopg
-from sqlalchemy import Engine, event
+from sqlalchemy import Connection, Engine, event
 
 Answer = TypeVar("Answer")
 
+_STEPS_BETWEEN_LOOKS = 100_000  # of SQLite's machine: a millisecond or so
 _LOOKS_EVERY = 0.1  # seconds, at which psycopg asks a call whether it still wants to wait
 _answer_within: ContextVar[float | None] = ContextVar("answer_within", default=None)
 
@@ -79,6 +83,22 @@ def use_punctual_connections(engine: Engine) -> None:
         if seconds is not None:
             chosen["connect_timeout"] = max(1, min(int(seconds), chosen.get("connect_timeout", 60)))
         return PunctualConnection.connect(*arguments, **chosen)
+
+
+def use_punctual_statements(engine: Engine) -> None:
+    """Ends SQLite's statements that take longer than the time allowed, their rows being fetched included."""
+
+    @event.listens_for(engine, "connect")
+    def look_at_the_clock(connection: sqlite3.Connection, record: Any) -> None:
+        def is_late() -> bool:
+            return time.monotonic() > float(record.info.get("ends_at", math.inf))
+
+        connection.set_progress_handler(is_late, _STEPS_BETWEEN_LOOKS)
+
+    @event.listens_for(engine, "before_cursor_execute")
+    def start_the_clock(connection: Connection, *_: Any) -> None:
+        seconds = _answer_within.get()
+        connection.info["ends_at"] = math.inf if seconds is None else time.monotonic() + seconds
 
 
 def limit_statements(engine: Engine, seconds: float) -> None:

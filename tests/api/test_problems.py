@@ -26,6 +26,18 @@ def json_put(caller, content: bytes | str, path: str = "/api/v1/items/b1"):
     return caller.put(path, data=content, content_type="application/json")
 
 
+@pytest.mark.parametrize("method", ["put", "patch"])
+@pytest.mark.parametrize("path", ["/api/v1/items/b1", "/api/v1/users/u1"])
+def test_an_empty_body_replaces_nothing_by_nothing(service, method, path):
+    before = service.put(path, json={"features": {"author": ["Eça"]}}).json
+
+    answer = getattr(service, method)(path, data=b"", content_type="application/json")
+
+    assert_problem(answer, 400, "malformed")
+    assert service.get(path).json == before
+    assert service.post("/api/v1/interactions", data=b"", content_type="application/json").status_code == 400
+
+
 @pytest.mark.parametrize(
     "content",
     [

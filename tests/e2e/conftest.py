@@ -2,17 +2,103 @@
 
 from __future__ import annotations
 
+import http.client
+import json
 import os
 import shutil
+import socket
 import tempfile
-from collections.abc import Callable, Iterator
+import threading
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 
 from benchmarks.system import System, eventually
+
+
+class Network(ThreadingHTTPServer):
+    """What lies between a client and the service, and keeps what it saw.
+
+    It does its worst as often as `mischief` has entries.
+
+    A number answers with that status; `cut` passes the request on, and breaks off once it is answered.
+    """
+
+    daemon_threads = True
+
+    def __init__(self, target: str, mischief: Sequence[int | str], retry_after: str) -> None:
+        super().__init__(("127.0.0.1", 0), Passage)
+        self.target = str(urlsplit(target).netloc)
+        self.retry_after = retry_after
+        self.mischief = list(mischief)
+        self.requests: list[str] = []
+        self.answers: list[tuple[int, Any]] = []
+        self.url = f"http://127.0.0.1:{self.server_address[1]}"
+
+
+class Passage(BaseHTTPRequestHandler):
+    """One request on its way."""
+
+    server: Network
+    protocol_version = "HTTP/1.1"
+
+    def _pass(self) -> None:
+        self.server.requests.append(f"{self.command} {self.path}")
+        body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        mischief = self.server.mischief.pop(0) if self.server.mischief else None
+        if isinstance(mischief, int):
+            self._answer(mischief, b"<h1>No.</h1>", {"Retry-After": self.server.retry_after})
+            return
+        onward = http.client.HTTPConnection(self.server.target, timeout=30)
+        kept = {
+            name: self.headers[name] for name in ("Authorization", "Content-Type") if name in self.headers
+        }
+        onward.request(self.command, self.path, body, kept)
+        answer = onward.getresponse()
+        content = answer.read()
+        onward.close()
+        self.server.answers.append((answer.status, json.loads(content) if content else None))
+        if mischief == "cut":
+            self.close_connection = True
+            self.connection.shutdown(socket.SHUT_RDWR)
+            return
+        self._answer(answer.status, content, {"Content-Type": answer.headers["Content-Type"]})
+
+    do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = _pass  # noqa: N815 — http.server's names
+
+    def _answer(self, status: int, content: bytes, headers: dict[str, str | None]) -> None:
+        self.send_response(status)
+        for name, value in {**headers, "Content-Length": str(len(content))}.items():
+            if value:
+                self.send_header(name, value)
+        self.end_headers()
+        self.wfile.write(content)
+
+    def log_message(self, *_: object) -> None:
+        """Says nothing."""
+
+
+@pytest.fixture
+def make_network() -> Iterator[Callable[..., Network]]:
+    """Puts a network before a service, which fails as it is told."""
+    made: list[Network] = []
+
+    def make(target: str, *mischief: int | str, retry_after: str = "") -> Network:
+        network = Network(target, mischief, retry_after)
+        threading.Thread(target=network.serve_forever, daemon=True).start()
+        made.append(network)
+        return network
+
+    yield make
+    for network in made:
+        network.shutdown()
+        network.server_close()
+
 
 MakeSystem = Callable[..., System]
 
@@ -41,6 +127,24 @@ def system(make_system: MakeSystem) -> System:
     made.migrate()
     made.start_redis()
     return made
+
+
+@pytest.fixture(scope="session")
+def lasting_system() -> Iterator[System]:
+    """A web that serves a model, and no worker: for tests that keep to users and items of their own."""
+    system = System(Path(tempfile.mkdtemp(prefix="recsvc-e2e-")), {"ATTRIBUTION_SAMPLE": 1})
+    try:
+        system.migrate()
+        system.start_redis()
+        system.start_web(workers=2)
+        worker = system.start_worker()
+        system.fill()
+        system.train()
+        worker.terminate()
+        yield system
+    finally:
+        system.stop()
+        shutil.rmtree(system.folder, ignore_errors=True)
 
 
 @pytest.fixture(name="eventually")

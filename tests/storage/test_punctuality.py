@@ -10,12 +10,12 @@ from collections.abc import Iterator
 import psycopg
 import pytest
 from sqlalchemy import make_url, text
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import OperationalError, SQLAlchemyError
 
 from recsvc.extensions import db
 from recsvc.services import readiness
 from recsvc.services.serving import start_serving
-from recsvc.storage.database import is_unavailable
+from recsvc.storage.database import is_unavailable, write_transaction
 from recsvc.storage.punctuality import answers_within
 
 POSTGRESQL = pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
@@ -142,3 +142,30 @@ def test_the_server_ends_a_statement_of_a_web_process_that_takes_too_long(make_a
 def test_other_processes_may_take_their_time(make_app, database_url):
     with make_app(database_url, database_statement_timeout=0.1).app_context():
         db.session.execute(text("SELECT pg_sleep(0.3)"))
+
+
+ENDLESS = text("WITH RECURSIVE c(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM c) SELECT count(*) FROM c")
+
+
+def test_a_statement_of_sqlites_ends_when_its_time_is_over_and_the_connection_goes_on(sqlite_app):
+    with sqlite_app.app_context():
+        began = time.monotonic()
+        with answers_within(0.3), pytest.raises(OperationalError, match="interrupted") as told:
+            db.session.execute(ENDLESS)
+
+        assert 0.3 <= time.monotonic() - began < 5
+        assert is_unavailable(told.value)
+        db.session.rollback()
+        assert db.session.scalar(text("SELECT 1")) == 1
+
+
+def test_a_write_of_sqlites_that_takes_too_long_leaves_nothing(sqlite_app):
+    with sqlite_app.app_context():
+        slow = text(
+            "INSERT INTO users (user_id, created_at) SELECT x, 0 FROM"
+            " (WITH RECURSIVE c(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM c) SELECT x FROM c)"
+        )
+        with answers_within(0.2), pytest.raises(OperationalError), write_transaction():
+            db.session.execute(slow)
+
+        assert db.session.scalar(text("SELECT count(*) FROM users")) == 0

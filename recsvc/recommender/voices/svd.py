@@ -42,6 +42,7 @@ class TruncatedSVD(FactorVoice):
     """
 
     name = "svd"
+    adds_up = True
 
     embeddings: NDArray[np.float32]
     sources: NDArray[np.float32]

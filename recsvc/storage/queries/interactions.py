@@ -4,13 +4,43 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from datetime import datetime
-from typing import Any, NamedTuple
+from functools import cache
+from typing import Any, NamedTuple, cast
 
-from sqlalchemy import and_, delete, func, or_, select, update
+from sqlalchemy import Table, and_, bindparam, delete, func, or_, select, update
 
 from recsvc.extensions import db
 from recsvc.storage.database import chunks, insert_ignoring_conflicts
 from recsvc.storage.models import Event, Interaction, Item, User
+
+_users, _items, _interactions = (cast(Table, model.__table__) for model in (User, Item, Interaction))
+# Of tables, and put together once: to put it together each time takes longer than to answer it.
+_HISTORY = (
+    select(
+        _users.c.user_key,
+        _interactions.c.interaction_key,
+        _interactions.c.item_key,
+        _interactions.c.event_code,
+        func.coalesce(_interactions.c.value, 0.0),
+        _interactions.c.occurred_at,
+    )
+    .select_from(_users.outerjoin(_interactions, _interactions.c.user_key == _users.c.user_key))
+    .where(_users.c.user_id == bindparam("user_id"))
+    .order_by(_interactions.c.occurred_at.desc(), _interactions.c.interaction_key.desc())
+)
+
+
+_OF_ONE = ("event_code", "value", "occurred_at", "received_at", "event_id", "recommendation_id")
+# Both ids are looked up by the statement that inserts, and neither is locked but by the foreign keys.
+_KNOWN = (
+    select(
+        _users.c.user_key,
+        _items.c.item_key,
+        *(bindparam(name, type_=_interactions.c[name].type) for name in _OF_ONE),
+    )
+    .select_from(_users.join(_items, _items.c.item_id == bindparam("of_item")))
+    .where(_users.c.user_id == bindparam("of_user"), _items.c.deleted_at.is_(None))
+)
 
 
 class HistoryRow(NamedTuple):
@@ -36,6 +66,28 @@ def insert_new(rows: Sequence[dict[str, Any]]) -> list[int]:
     return list(db.session.scalars(statement, rows))
 
 
+def insert_of_known(user_id: str, item_id: str, values: dict[str, Any]) -> int | None:
+    """Inserts an interaction of a user and a listed item that are there, in one statement.
+
+    Args:
+        user_id: The shop's own id.
+        item_id: The shop's own id.
+        values: Of the columns but the keys.
+
+    Returns:
+        Its key; None, and nothing is written, where one of them is not there, or the `event_id` is stored.
+    """
+    parameters = {**values, "of_user": user_id, "of_item": item_id}
+    key: int | None = db.session.scalar(_insert_of_known(db.engine.dialect.name), parameters)
+    return key
+
+
+@cache
+def _insert_of_known(_dialect: str) -> Any:
+    insert = insert_ignoring_conflicts(_interactions).from_select(["user_key", "item_key", *_OF_ONE], _KNOWN)
+    return insert.returning(_interactions.c.interaction_key)
+
+
 def keys_by_event_id(event_ids: Collection[str]) -> dict[str, int]:
     """Event ids to interaction keys, of those that are stored."""
     found: dict[str, int] = {}
@@ -56,22 +108,10 @@ def history(user_id: str) -> tuple[int | None, list[HistoryRow]]:
     Returns:
         The user's key, None where there is no such user, and their interactions.
     """
-    rows = db.session.execute(
-        select(
-            User.user_key,
-            Interaction.interaction_key,
-            Interaction.item_key,
-            Interaction.event_code,
-            func.coalesce(Interaction.value, 0.0),
-            Interaction.occurred_at,
-        )
-        .outerjoin(Interaction, Interaction.user_key == User.user_key)
-        .where(User.user_id == user_id)
-        .order_by(Interaction.occurred_at.desc(), Interaction.interaction_key.desc())
-    ).all()
+    rows = db.session.execute(_HISTORY, {"user_id": user_id}).all()
     if not rows:
         return None, []
-    return rows[0][0], [HistoryRow(*row[1:]) for row in rows if row[1] is not None]
+    return rows[0][0], [HistoryRow._make(row[1:]) for row in rows if row[1] is not None]
 
 
 def histories(user_ids: Collection[str]) -> dict[str, tuple[int, list[HistoryRow]]]:

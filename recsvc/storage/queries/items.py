@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterator, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, and_, func, or_, select, update
+from sqlalchemy import ColumnElement, and_, bindparam, func, or_, select, update
 
 from recsvc.extensions import db
 from recsvc.storage.database import chunks, contains
@@ -14,6 +14,11 @@ from recsvc.storage.models import CatalogueState, Feature, Item, ItemFeature, no
 from recsvc.storage.queries.features import CATEGORY
 
 _ROWS_A_FETCH = 20_000
+
+_items = Item.__table__
+_TITLES = select(_items.c.item_key, _items.c.item_id, _items.c.title).where(
+    _items.c.item_key.in_(bindparam("item_keys", expanding=True))
+)
 
 
 class ListedRow(NamedTuple):
@@ -57,9 +62,7 @@ def titles(item_keys: Collection[int]) -> dict[int, tuple[str, str | None]]:
     """Item keys to id and title."""
     found: dict[int, tuple[str, str | None]] = {}
     for chunk in chunks(item_keys):
-        rows = db.session.execute(
-            select(Item.item_key, Item.item_id, Item.title).where(Item.item_key.in_(chunk))
-        )
+        rows = db.session.execute(_TITLES, {"item_keys": chunk})
         found.update((item_key, (item_id, title)) for item_key, item_id, title in rows)
     return found
 

