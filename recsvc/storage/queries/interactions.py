@@ -13,6 +13,8 @@ from recsvc.extensions import db
 from recsvc.storage.database import chunks, insert_ignoring_conflicts
 from recsvc.storage.models import Event, Interaction, Item, User
 
+_LOOKED_THROUGH = 1_000  # interactions, for users who did something last
+
 _users, _items, _interactions = (cast(Table, model.__table__) for model in (User, Item, Interaction))
 # Of tables, and put together once: to put it together each time takes longer than to answer it.
 _HISTORY = (
@@ -258,6 +260,28 @@ def recent_item_counts(
         .order_by(recent.c.item_key)
     )
     return [(item_key, count) for item_key, count in rows]
+
+
+def newest_user_ids(most: int) -> list[str]:
+    """Ids of users who did something last, the newest first.
+
+    Args:
+        most: How many at the most.
+    """
+    newest = (
+        select(Interaction.user_key, Interaction.interaction_key)
+        .order_by(Interaction.interaction_key.desc())
+        .limit(_LOOKED_THROUGH)
+        .subquery()
+    )
+    rows = db.session.scalars(
+        select(User.user_id)
+        .join(newest, newest.c.user_key == User.user_key)
+        .group_by(User.user_id)
+        .order_by(func.max(newest.c.interaction_key).desc())
+        .limit(most)
+    )
+    return list(rows)
 
 
 def event_codes() -> dict[str, int]:
