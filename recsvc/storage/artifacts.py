@@ -21,7 +21,7 @@ from recsvc.errors import DamagedVersionError
 from recsvc.storage.signing import Signer
 
 MANIFEST = "manifest.json"
-FORMAT = 2
+FORMAT = 3
 
 Arrays = dict[str, NDArray[Any]]
 Manifest = dict[str, Any]
