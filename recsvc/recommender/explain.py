@@ -90,13 +90,13 @@ def _named(
 ) -> list[list[int]]:
     most = min(MOST_NAMED, len(by_history))
     greatest = np.argsort(-by_history, axis=0, kind="stable")[:most]
-    places = np.unique(greatest).tolist()
-    without = model.scores_without(history, places, items, newcomers)
-    # Without a place that lacks there, nothing would be known of the user: nothing would be scored for them.
-    everywhere = np.ones(len(items), dtype=bool)
-    falls = {place: without[place] < totals if place in without else everywhere for place in places}
+    places = np.unique(greatest)
+    without = model.scores_without(history, places.tolist(), items, newcomers)
+    # Without an item without which nothing is known of the user, nothing would be scored for them.
+    falls = np.zeros((len(by_history), len(items)), dtype=bool)
+    falls[places] = np.isnan(without) | (without < totals)
     return [
-        [place for place in greatest[:, column].tolist() if falls[place][column]]
+        [place for place in greatest[:, column].tolist() if falls[place, column]]
         for column in range(len(items))
     ]
 

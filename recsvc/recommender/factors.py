@@ -34,12 +34,12 @@ class FactorVoice(Voice):
         """How much each item of the history counts: its coefficient in the user's vector.
 
         Args:
-            history: Of one user.
+            history: Of one user, or variations of it, strengths being of shape (v, h).
             embeddings: float32, shape (h, d): of the items in it.
 
         Returns:
-            float32, shape (h,); and what the vector's components are multiplied with, float32, shape (d,),
-            None for nothing.
+            float32, of the shape of the strengths; and what the vector's components are multiplied with,
+            float32, shape (d,) or (v, d), None for nothing.
         """
 
     def parts(self, history: History) -> NDArray[np.float32]:
@@ -50,7 +50,7 @@ class FactorVoice(Voice):
         return parts if metric is None else parts * metric
 
     def vector(self, history: History) -> NDArray[np.float32]:
-        """The user's vector, float32, shape (d,)."""
+        """The user's vector, float32, shape (d,); shape (v, d) for variations of a history."""
         embeddings = self.embeddings[history.indexes]
         coefficients, metric = self.counting(history, embeddings)
         vector = coefficients @ embeddings
@@ -66,13 +66,11 @@ class FactorVoice(Voice):
 
     def score_prepared(self, prepared: NDArray[Any], items: NDArray[np.intp]) -> NDArray[np.float32]:
         """Multiplies the items' embeddings with the user's vector."""
-        products = np.empty(len(items), np.float32)
+        products = np.empty((*prepared.shape[:-1], len(items)), np.float32)
         # A few at a time: the copy of them stays in the core's own cache, and drives nothing out of it.
         for begin in range(0, len(items), _ROWS_IN_CACHE):
-            some = items[begin : begin + _ROWS_IN_CACHE]
-            products[begin : begin + _ROWS_IN_CACHE] = (
-                self.embeddings.take(some, axis=0, mode="clip") @ prepared
-            )
+            some = self.embeddings.take(items[begin : begin + _ROWS_IN_CACHE], axis=0, mode="clip")
+            products[..., begin : begin + _ROWS_IN_CACHE] = prepared @ some.T
         return self.finish(products, items)
 
     def score_all(self, histories: Sequence[History]) -> NDArray[np.float32]:

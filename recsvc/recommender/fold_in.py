@@ -28,33 +28,40 @@ def fold_in(
 
     Args:
         embeddings: float32, shape (h, d): the items of the history.
-        confidences: c, shape (h,), not negative.
-        wanted: w, shape (h,).
-        base: Shape (d,), positive: the diagonal of B; the identity where not given.
+        confidences: c, shape (h,), not negative; (v, h) for v variations at once.
+        wanted: w, of the same shape.
+        base: Shape (d,), positive, or (v, d): the diagonal of B; the identity where not given.
 
     Returns:
-        The coefficients a, float32, shape (h,).
+        The coefficients a, float32, of the shape of `wanted`.
     """
     items, components = embeddings.shape
     if items == 0:
-        return np.empty(0, np.float32)
+        return np.empty(wanted.shape, np.float32)
     roots = np.sqrt(confidences)
-    whitened = embeddings if base is None else embeddings / np.sqrt(base)
+    whitened = embeddings if base is None else embeddings / np.sqrt(base)[..., None, :]
     if items <= components:
-        products = whitened @ whitened.T
-        residual = _solve(roots[:, None] * products * roots, roots * (products @ wanted))
+        products = whitened @ whitened.swapaxes(-1, -2)
+        right = roots * (products @ wanted[..., None])[..., 0]
+        residual = _solve(roots[..., None] * products * roots[..., None, :], right)
     else:
-        counted = roots[:, None] * whitened
-        residual = counted @ _solve(counted.T @ counted, wanted @ whitened)
+        counted = roots[..., None] * whitened
+        right = (wanted[..., None, :] @ whitened)[..., 0, :]
+        found = _solve(counted.swapaxes(-1, -2) @ counted, right)
+        residual = (counted @ found[..., None])[..., 0]
     coefficients: NDArray[np.floating] = wanted - roots * residual
     return coefficients.astype(np.float32)
 
 
 def _solve(matrix: NDArray[np.floating], right: NDArray[np.floating]) -> NDArray[np.floating]:
-    """Solves (I + matrix) x = right for a symmetric matrix that is positive semidefinite."""
-    matrix[np.diag_indices(len(matrix))] += 1
+    """Solves (I + matrix) x = right for symmetric matrices that are positive semidefinite."""
+    places = np.arange(matrix.shape[-1])
+    matrix[..., places, places] += 1
+    if matrix.ndim > 2:
+        found: NDArray[np.floating] = np.linalg.solve(matrix, right[..., None])[..., 0]
+        return found
     _, solution, failed = _dposv(matrix, right, lower=1)
     if failed:
         raise ValueError("a history cannot be folded in: its embeddings are not finite")
-    found: NDArray[np.floating] = solution
-    return found
+    only: NDArray[np.floating] = solution
+    return only

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -26,6 +26,8 @@ _SCORED_WHOLE = 1_500  # so many items are scored without a search for candidate
 _RELATED = 250  # candidates related to the history
 _POPULAR = 30
 _COLD = 30
+_WORK_AT_ONCE = 2_000_000  # numbers of the matrices that variations of a history make
+_USUAL_COMPONENTS = 128
 _NEWEST_COLD = 10_000  # cold items looked through, those that came last
 
 
@@ -284,10 +286,10 @@ class Model:
     def scores_without(
         self,
         history: History,
-        places: Collection[int],
+        places: Sequence[int],
         items: NDArray[np.intp],
         newcomers: Newcomers,
-    ) -> dict[int, NDArray[np.float32]]:
+    ) -> NDArray[np.float32]:
         """The whole blend's scores of some items, with one item left out of the history at a time.
 
         Args:
@@ -297,26 +299,36 @@ class Model:
             newcomers: As `introduce` gave them.
 
         Returns:
-            Places to float32, shape (c,); without those places without which nothing is known of the user.
+            float32, shape (places, c); NaN without an item without which nothing is known of the user.
         """
+        work = max(1, len(history.indexes)) * max(len(history.indexes), _USUAL_COMPONENTS)
+        at_once = max(1, _WORK_AT_ONCE // work)
+        parts = [
+            self._scores_of_variations(history, places[start : start + at_once], items, newcomers)
+            for start in range(0, len(places), at_once)
+        ]
+        return np.concatenate(parts) if parts else np.empty((0, len(items)), np.float32)
+
+    def _scores_of_variations(
+        self, history: History, places: Sequence[int], items: NDArray[np.intp], newcomers: Newcomers
+    ) -> NDArray[np.float32]:
+        variations = history.without_each(places)
         own = np.minimum(items, len(self) - 1)
-        by_addition = {
-            name: (voice.score(history, own), voice.shares(history, own))
-            for name, voice in self.voices.items()
-            if voice.adds_up
+        prepared = {
+            name: voice.prepare(variations) for name, voice in self.voices.items() if not voice.adds_up
         }
-        found = {}
-        for place in places:
-            without = history.without(place)
-            if not self.knows_user(without):
-                continue
-            prepared = {
-                name: voice.prepare(without) for name, voice in self.voices.items() if name not in by_addition
-            }
-            of_voices = {name: self.voices[name].score_prepared(part, own) for name, part in prepared.items()}
-            of_voices |= {name: whole - shares[place] for name, (whole, shares) in by_addition.items()}
-            found[place] = self._blended(items, newcomers, self.blend.at(without.liked), of_voices, prepared)
-        return found
+        liked = (variations.strengths > 0).sum(axis=1)
+        weights = np.stack([self.blend.at(length) for length in liked.tolist()])
+        of_voices = {
+            name: voice.score(history, own) - voice.shares(history, own)[places]
+            if voice.adds_up
+            else voice.score_prepared(prepared[name], own)
+            for name, voice in self.voices.items()
+        }
+        scores = self._blended(items, newcomers, weights, of_voices, prepared)
+        if not (self.hybrid is not None and len(history.features)):
+            scores[liked == 0] = np.nan
+        return scores
 
     def terms(
         self, history: History, items: NDArray[np.intp], newcomers: Newcomers
@@ -502,18 +514,20 @@ class Model:
         of_voices: Mapping[str, NDArray[np.float32]],
         prepared: Mapping[str, NDArray[Any]],
     ) -> NDArray[np.float32]:
+        """Scores, shape (c,); for v variations of a history, of weights of shape (v, voices), (v, c)."""
         own = np.minimum(items, len(self) - 1)
-        scores = np.zeros(len(items))
-        for name, weight in zip(self.voices, weights.tolist(), strict=True):
-            if weight > 0:
-                scores += weight * of_voices[name]
+        scores = np.zeros((*weights.shape[:-1], len(items)))
+        for place, name in enumerate(self.voices):
+            if name in of_voices:
+                scores += weights[..., place, None] * of_voices[name]
         cold = np.flatnonzero(~self.is_hot[own] | (items > own))
         if len(cold):
-            scores[cold] = self._cold_scores(items[cold], newcomers, weights, prepared)
+            scores[..., cold] = self._cold_scores(items[cold], newcomers, weights, prepared)
             nameless = np.isnan(scores)
             if nameless.any():
                 # Items of which nothing is known at all come last, and so fill a list that would be short.
-                scores[nameless] = scores[~nameless].min(initial=0.0) - 1
+                lowest = np.nanmin(scores, axis=-1, keepdims=True, initial=0.0)
+                scores = np.where(nameless, lowest - 1, scores)
         return scores.astype(np.float32)
 
     def _cold_scores(
@@ -525,11 +539,12 @@ class Model:
     ) -> NDArray[np.float64]:
         """What the blend may expect of items that nobody likes, from what their features say; else NaN."""
         if self.hybrid is None:
-            return np.full(len(items), np.nan)
+            return np.full((*weights.shape[:-1], len(items)), np.nan)
         places = np.searchsorted(newcomers.indexes, items)
         known = newcomers.known[places]
-        of_hybrid = known[:, :-1] @ prepared[LightFMHybrid.name] + known[:, -1]
-        expected = of_hybrid * (weights @ self.blend.slopes) + weights @ self.blend.offsets
+        of_hybrid = prepared[LightFMHybrid.name] @ known[:, :-1].T + known[:, -1]
+        slopes, offsets = weights @ self.blend.slopes, weights @ self.blend.offsets
+        expected = of_hybrid * slopes[..., None] + offsets[..., None]
         return np.where(newcomers.has_features[places], expected, np.nan)
 
     def arrays(self) -> dict[str, NDArray[Any]]:

@@ -154,21 +154,22 @@ class LightFMHybrid(FactorVoice):
         """
         strengths = history.strengths
         weights = np.maximum(strengths, 0)
-        total = weights.sum()
-        if not total > 0:
-            return np.zeros_like(weights), None
-        effective_length = total**2 / (weights @ weights)
-        base = self.spectrum + (_RIDGE + _RIDGE_OF_ONE / effective_length) * self.spectrum.mean()
+        liked, total = (strengths > 0).sum(axis=-1), weights.sum(axis=-1)
+        positive = np.where(total > 0, total, np.float32(1))
+        squares = np.where(total > 0, (weights**2).sum(axis=-1), np.float32(1))
+        ridge = _RIDGE + _RIDGE_OF_ONE * squares / positive**2  # by the effective length
+        base = self.spectrum + ridge[..., None] * self.spectrum.mean()
         base = np.maximum(base, np.finfo(np.float32).tiny)
-        observed = _OBSERVED_SHARE * history.liked / total
-        confidences = np.where(strengths > 0, observed * strengths, -_DISLIKED_WEIGHT / total * strengths)
+        observed = (_OBSERVED_SHARE * liked / positive)[..., None]
+        disliked = (_DISLIKED_WEIGHT / positive)[..., None]
+        confidences = np.where(strengths > 0, observed * strengths, -disliked * strengths)
         coefficients = fold_in(embeddings, confidences, weights, base)
         metric = 1 / base
-        scored = (weights @ embeddings) @ (coefficients @ embeddings * metric)
-        if not scored > 0:
-            return np.zeros_like(weights), None
-        share = history.liked / (history.liked + _FEATURES_AS_ITEMS) if len(history.features) else 1.0
-        return coefficients * np.float32(share * _MEAN_SCORE * total / scored), metric
+        scored = ((weights @ embeddings) * (coefficients @ embeddings) * metric).sum(axis=-1)
+        share = liked / (liked + _FEATURES_AS_ITEMS) if len(history.features) else 1.0
+        is_stretched = (total > 0) & (scored > 0)
+        stretch = np.where(is_stretched, share * _MEAN_SCORE * total / np.where(is_stretched, scored, 1), 0.0)
+        return coefficients * stretch.astype(np.float32)[..., None], metric
 
     def feature_parts(self, history: History) -> NDArray[np.float32]:
         """What each of the user's features adds to their vector, float32, shape (features, d)."""
@@ -182,9 +183,13 @@ class LightFMHybrid(FactorVoice):
     def vector(self, history: History) -> NDArray[np.float32]:
         """The user's vector: from what they like, from their features, or from both."""
         vector = super().vector(history)
-        if len(history.features) or not vector.any():
-            share = _FEATURES_AS_ITEMS / (history.liked + _FEATURES_AS_ITEMS)
-            vector += self.feature_parts(history).sum(axis=0) + np.float32(share) * self.mean_user
+        lacks = len(history.features) > 0 or ~vector.any(axis=-1, keepdims=True)
+        if np.any(lacks):
+            liked = (history.strengths > 0).sum(axis=-1)
+            share = np.float32(_FEATURES_AS_ITEMS) / (liked + np.float32(_FEATURES_AS_ITEMS))
+            of_features = self.user_features[history.features].sum(axis=0)
+            of_features = of_features / np.sqrt(max(len(history.features), 1)) + self.mean_user
+            vector = vector + np.where(lacks, share[..., None] * of_features, 0).astype(np.float32)
         return vector
 
     def finish(self, scores: NDArray[np.float32], items: NDArray[np.intp] | slice) -> NDArray[np.float32]:
