@@ -8,16 +8,23 @@ from dataclasses import fields
 from pathlib import Path
 
 import click
+import numpy as np
+import pytest
 from flask import Flask
+from scipy import sparse
 
 from documents import drawn
 from recsvc import errors
 from recsvc.cli import cli
 from recsvc.config import Config
 from recsvc.recommender.blend import Blend
+from recsvc.recommender.examples import Examples
+from recsvc.recommender.factors import FactorVoice
+from recsvc.recommender.features import build_features
+from recsvc.recommender.fitting import assemble
+from recsvc.recommender.interactions import InteractionMatrix
 from recsvc.recommender.model import Model
-from recsvc.recommender.relations import Relations
-from recsvc.recommender.voice import Voice
+from recsvc.recommender.relations import RelatedVoice
 from recsvc.recommender.voices import voices
 from recsvc.storage.artifacts import FORMAT
 
@@ -89,21 +96,72 @@ def test_every_error_code_is_there_with_its_meaning(site):
         assert re.search(rf"{code}\s+{status}\s", page), code
 
 
-def arrays_of(voice: type[Voice]) -> set[str]:
-    names = {entry.name for entry in fields(voice)}  # type: ignore[arg-type]
-    return {entry.name for entry in fields(Relations)} if "relations" in names else names - {"estimator"}
+LIMITS = {
+    "components": 8,
+    "epochs": 1,
+    "learning_rate": 0.05,
+    "alpha": 1e-5,
+    "max_sampled": 10,
+    "neighbours": 50,
+    "factors": 64,
+}
 
 
-def test_every_array_of_a_version_is_there():
-    page = (ROOT / "docs" / "reference" / "model-format.md").read_text(encoding="utf-8")
+@pytest.fixture(scope="module")
+def model() -> Model:
+    """Of 260 users who like ten of 270 items each; items have two features, users three."""
+    random = np.random.default_rng(1)
+    liked = np.stack([random.choice(270, 10, replace=False) for _ in range(260)])
+    strengths = sparse.csr_array(
+        (np.ones(2600, np.float32), (np.repeat(np.arange(260), 10), liked.ravel())), shape=(260, 270)
+    )
+    items, users = np.arange(270, dtype=np.int32), np.arange(260, dtype=np.int32)
+    examples = Examples(
+        strengths=strengths,
+        ages=np.zeros(2600, np.float32),
+        item_features=build_features(items, items, items % 2),
+        user_features=build_features(users, users, users % 3),
+        seed=1,
+        threads=1,
+    )
+    found = {
+        name: voice.choose(examples, None, LIMITS, lambda done: None) for name, voice in voices().items()
+    }
+    fitted = {name: chosen[0] for name, chosen in found.items() if chosen is not None}
+    assert fitted.keys() == voices().keys()
+    ones = np.ones(len(fitted), np.float32)
+    blend = Blend(np.array([1, 3], np.float32), np.stack([ones, ones]), ones, ones)
+    matrix = InteractionMatrix(users, items, strengths, examples.ages)
+    return assemble(matrix, examples, fitted, blend)
 
-    own = {entry.name for entry in fields(Model)} - {"voices", "blend"}
-    assert {name for name in own if f"`{name}`" not in page} == set()
-    for part, names in {
-        "blend": {entry.name for entry in fields(Blend)},
-        **{name: arrays_of(voice) for name, voice in voices().items()},
-    }.items():
-        assert {name for name in names if f"`{part}.{name}`" not in page} == set()
+
+def documented_arrays(page: str) -> dict[str, tuple[str, str]]:
+    """Names of arrays to dtype and shape, as the page's table has them."""
+    told = {}
+    for names, dtype, shapes in re.findall(r"^\| (`[^|]+`) \| (\w+) (\(.+?\)) \|", page, re.MULTILINE):
+        of_row = re.findall(r"\(([^)]+)\)", shapes)
+        listed = re.findall(r"`([^`]+)`", names)
+        for place, name in enumerate(listed):
+            told[name] = dtype, of_row[place] if len(of_row) == len(listed) else of_row[0]
+    return told
+
+
+def test_every_array_of_a_version_is_there_with_its_type_and_shape(model: Model, pages):
+    page = pages["docs/reference/model-format.md"]
+    told, arrays = documented_arrays(page), model.arrays()
+
+    assert told.keys() == arrays.keys()
+    for name, array in arrays.items():
+        dtype, shape = told[name]
+        voice = model.voices.get(name.partition(".")[0])
+        sizes = {"n": 270, "f": 2, "g": 3, "k": 2, "voices": len(model.voices)}
+        sizes |= {"d": voice.embeddings.shape[1]} if isinstance(voice, FactorVoice) else {}
+        sizes |= {"e": len(voice.relations.items)} if isinstance(voice, RelatedVoice) else {}
+        expected = []
+        for part in shape.split(", "):
+            symbol, _, more = part.partition(" + ")
+            expected.append(sizes[symbol] + int(more or 0))
+        assert (array.dtype.name, list(array.shape)) == (dtype, expected), name
     assert f"What is written here is format {FORMAT};" in page
 
 

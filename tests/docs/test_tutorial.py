@@ -121,15 +121,15 @@ def environment(tmp_path: Path) -> dict[str, str]:
         hook.write_text(LEND.format(python=python, venv=sys.prefix))
         hook.chmod(0o755)
         kept["GIT_TEMPLATE_DIR"] = str(tmp_path)
+    configuration = tmp_path / "gitconfig"
+    configuration.write_text(f'[url "{ROOT}"]\ninsteadOf = {ADDRESS}\n[safe]\ndirectory = *\n')
     return kept | {
         "PATH": path,
         "PYTHON": python,
         "PORT": str(port),
         "TRAIN_THREADS": "1",
         "no_proxy": "127.0.0.1",
-        "GIT_CONFIG_COUNT": "1",
-        "GIT_CONFIG_KEY_0": f"url.{ROOT}.insteadOf",
-        "GIT_CONFIG_VALUE_0": ADDRESS,
+        "GIT_CONFIG_GLOBAL": str(configuration),
     }
 
 

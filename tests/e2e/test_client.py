@@ -116,7 +116,9 @@ def test_tries_come_to_an_end_and_the_last_error_is_told(over_a_network):
 
 
 @pytest.mark.parametrize(
-    "retry_after", ["3600", (datetime.now(UTC) + timedelta(hours=1)).strftime("%a, %d %b %Y %H:%M:%S GMT")]
+    "retry_after",
+    ["3600", (datetime.now(UTC) + timedelta(hours=1)).strftime("%a, %d %b %Y %H:%M:%S GMT")],
+    ids=["seconds", "date"],
 )
 def test_nobody_waits_longer_than_they_want_to(over_a_network, retry_after):
     failing, network = over_a_network(429, retry_after=retry_after)
