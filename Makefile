@@ -4,7 +4,7 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 PYTEST_ARGS ?= -n 4 --dist worksteal
 
-.PHONY: setup demo test lint docs lock clean
+.PHONY: setup demo test lint docs lock messages screenshots clean
 
 setup: $(INSTALLED)
 
@@ -34,6 +34,20 @@ lint: setup
 docs: setup
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
 	@echo "The documents are in build/docs. To search in them too: $(BIN)/python -m http.server --directory build/docs"
+
+# What the console says, into its Portuguese catalogue: translate what is new there, and make it once more.
+MESSAGES := recsvc/console/translations
+messages: setup
+	$(BIN)/pybabel --quiet extract -F recsvc/console/babel.cfg -k _l -k _setting:3 -k RowError:1 \
+		--sort-output --no-location --width 110 -o $(MESSAGES)/messages.pot .
+	$(BIN)/pybabel --quiet update --no-fuzzy-matching --ignore-obsolete --width 110 \
+		-i $(MESSAGES)/messages.pot -d $(MESSAGES)
+	rm $(MESSAGES)/messages.pot
+	$(BIN)/pybabel --quiet compile -d $(MESSAGES)
+
+# Every page of the console on the demonstration's shop, as the documents show it.
+screenshots: setup
+	SCREENSHOTS=docs/images/console $(BIN)/python -m pytest -q tests/console/test_browser.py -k screenshot
 
 # Pins every package for every supported Python at once; what serves is pinned to what was tested.
 lock: setup

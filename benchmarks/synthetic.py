@@ -71,14 +71,22 @@ class Shop:
         interactions: How many there are.
         users: How many there are.
         items: How many there are.
+        began: When the first interaction may have happened; the last, a year later.
         labels: Name and value of each feature.
         features: int32, shape (items, 5): positions in `labels`.
     """
 
     def __init__(
-        self, interactions: int, seed: int = 0, *, users: int | None = None, items: int | None = None
+        self,
+        interactions: int,
+        seed: int = 0,
+        *,
+        users: int | None = None,
+        items: int | None = None,
+        began: datetime = BEGAN,
     ) -> None:
         self.interactions = interactions
+        self.began = began
         self.users = users or max(20, interactions // 50)
         self.items = items or min(max(50, interactions // 100), _MOST_ITEMS)
         self._tastes = max(2, self.items // _ITEMS_A_TASTE)
@@ -97,7 +105,7 @@ class Shop:
         """All interactions in the order of time, some 250,000 at a time: memory does not grow with them."""
         chance = np.random.default_rng([self._seed, 1])
         to_do = self._activity.copy()
-        began, year = to_microseconds(BEGAN), YEAR // timedelta(microseconds=1)
+        began, year = to_microseconds(self.began), YEAR // timedelta(microseconds=1)
         for start in range(0, self.interactions, _ROWS_A_CHUNK):
             size = min(_ROWS_A_CHUNK, self.interactions - start)
             drawn = chance.multivariate_hypergeometric(to_do, size, method="marginals")

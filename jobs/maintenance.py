@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 from jobs.context import in_application
-from recsvc.services import attribution, privacy, registry, stock, training
+from recsvc.services import attribution, figures, privacy, registry, stock, training
+from recsvc.services.importing import uploads
 
 
 @in_application
 def sweep_runs() -> None:
-    """Ends runs that nobody works on any more, and records what the model store says is active."""
+    """Sees to runs and uploads that nobody works on any more, and records what the store says is active."""
     training.sweep()
     registry.reconcile()
+    uploads.sweep()
 
 
 @in_application
 def count_stock() -> None:
     """Counts a large shop, so that whoever asks for its status need not wait."""
     stock.keep()
+    figures.keep()
 
 
 @in_application

@@ -25,6 +25,7 @@ from recsvc.api.paths import EncodedSlashes, ShopId
 from recsvc.api.problems import ProblemApi, register
 from recsvc.api.rate_limits import limit_rates
 from recsvc.config import Config, InvalidSettingError
+from recsvc.console import serve_console
 from recsvc.extensions import db, migrate
 from recsvc.instruments import Instruments
 from recsvc.logs import configure_logging
@@ -84,6 +85,7 @@ def create_app(config: Config | None = None) -> Flask:
     with app.app_context():
         prepare_engine(db.engine)
     _serve_api(app, config)
+    serve_console(app)
     return app
 
 

@@ -34,6 +34,7 @@ SWEEP_RUNS = "jobs.maintenance.sweep_runs"
 COUNT_STOCK = "jobs.maintenance.count_stock"
 DELETE_OLD_DATA = "jobs.maintenance.delete_old_data"
 TUNE = "jobs.tuning.tune"
+IMPORT = "jobs.importing.work_on"
 REQUEST_SCHEDULED_TUNING = "jobs.tuning.request_scheduled"
 
 REQUEST_ID = "request_id"  # in a job's meta, and in lines of the log
@@ -44,6 +45,7 @@ _ANSWER_TIMEOUT = 2.0
 _NOTE = "recsvc:note:"
 _SCHEDULER_SEEN = "scheduler_seen_at"
 _TRAINING_SLACK = 60  # seconds beside those of TRAIN_TIMEOUT: to come to the end of an epoch
+_IMPORT_TIMEOUT = 3600  # seconds
 _TUNING_JOB_ID = "tuning"
 _TUNING_SLACK = 900  # seconds beside those of TUNE_MINUTES: to read, and to end a step of a fit
 
@@ -99,6 +101,13 @@ def connect(config: Config, *, answer_timeout: float | None = None) -> Redis:
         retry=RedisRetry(NoBackoff(), 0),
     )
     return client
+
+
+def limits_url(config: Config) -> str:
+    """Where rates are counted, in the words of the library that counts them. Nothing is started."""
+    if config.redis_url == EMBEDDED_REDIS:
+        return f"redis+unix://{valkey.socket_path(config.instance_dir)}"
+    return config.redis_url.replace("unix://", "redis+unix://")
 
 
 def ping() -> None:
@@ -230,6 +239,44 @@ def enqueue_tuning() -> bool:
     except RedisError as error:
         raise QueueUnavailableError("Redis does not answer, so no tuning can be queued.") from error
     return True
+
+
+def enqueue_import(import_id: str, step: str) -> None:
+    """Queues the job that takes a step with an uploaded file.
+
+    Args:
+        import_id: The upload.
+        step: `checking` or `storing`: each is a job of its own.
+
+    Raises:
+        QueueUnavailableError: Redis does not answer; nothing was queued.
+    """
+    try:
+        Queue(MAINTENANCE, connection=_client()).enqueue(
+            IMPORT,
+            import_id,
+            job_id=_import_job_id(import_id, step),
+            meta=_origin(),
+            job_timeout=_IMPORT_TIMEOUT,
+            retry=Retry(max=1),
+            result_ttl=3600,
+            failure_ttl=86_400,
+        )
+    except RedisError as error:
+        raise QueueUnavailableError("Redis does not answer, so no import can be queued.") from error
+
+
+def import_job_is_alive(import_id: str, step: str) -> bool:
+    """Whether the queue still knows of a job that will take a step with an uploaded file, or is at it.
+
+    Raises:
+        QueueUnavailableError: Redis does not answer.
+    """
+    return _is_alive(_import_job_id(import_id, step))
+
+
+def _import_job_id(import_id: str, step: str) -> str:
+    return f"import-{import_id}-{step}"
 
 
 def _origin() -> dict[str, str]:

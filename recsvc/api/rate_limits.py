@@ -9,8 +9,8 @@ from typing import Any
 from flask import Flask, g
 from flask_limiter import ApplicationLimit, Limiter
 
-from recsvc import valkey
-from recsvc.config import EMBEDDED_REDIS, Config, current_config
+from recsvc import queues
+from recsvc.config import Config, current_config
 from recsvc.services.keys import Credential
 
 _ANSWER_TIMEOUT = 0.5  # seconds: a request must not wait long for what it can do without
@@ -57,8 +57,4 @@ def _name_of_caller() -> str:
 
 
 def _storage_uri(config: Config) -> str:
-    if not config.rate_limits:
-        return "memory://"
-    if config.redis_url == EMBEDDED_REDIS:
-        return f"redis+unix://{valkey.socket_path(config.instance_dir)}"
-    return config.redis_url.replace("unix://", "redis+unix://")
+    return queues.limits_url(config) if config.rate_limits else "memory://"

@@ -69,6 +69,7 @@ def _demo_key() -> Iterator[str]:
 
 def _tell_where_to_go(url: str, key: str, log: Path) -> None:
     click.secho("\nTry it:", bold=True)
+    click.echo(f"    {url}/console/")
     click.echo(f"    {url}/api/v1/docs")
     click.echo(f"    admin key  {key}")
     click.echo(

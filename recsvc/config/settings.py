@@ -51,6 +51,8 @@ DEFAULT_EVENT_WEIGHTS = {
     "remove_from_cart": -1.0,
 }
 
+ENVIRONMENT, DOTENV, DEFAULT = "environment", ".env", "default"  # where a setting comes from
+
 
 class InvalidSettingError(Exception):
     """Settings are wrong; the message names each, what it got and what it takes."""
@@ -102,7 +104,8 @@ class Config:
     secret_key: str = _setting(
         "",
         SECRET,
-        "Signs model versions; the same for web, worker and scheduler. Default: made once, in INSTANCE_DIR.",
+        "Signs model versions and the console's sessions; the same for web, worker and scheduler. Default:"
+        " made once, in INSTANCE_DIR.",
         secret=True,
     )
     secret_key_fallbacks: tuple[str, ...] = _setting(
@@ -277,6 +280,7 @@ class Config:
         Raises:
             InvalidSettingError: Settings are wrong; the message has a line for each.
         """
+        dotenv: Mapping[str, str] = {}
         if environment is None:
             dotenv = {name: text for name, text in dotenv_values(".env").items() if text is not None}
             environment = {**dotenv, **os.environ}
@@ -284,7 +288,7 @@ class Config:
             for name in dotenv.keys() - os.environ.keys():
                 if name.startswith("AWS_"):
                     os.environ[name] = dotenv[name]
-        values, problems = {}, []
+        values, origins, problems = {}, {}, []
         for entry in fields(cls):
             text = environment.get(entry.name.upper(), "").strip()
             if not text:
@@ -292,23 +296,28 @@ class Config:
             takes: SettingType = entry.metadata["takes"]
             try:
                 values[entry.name] = takes.parse(text)
+                is_of_file = entry.name.upper() in dotenv.keys() - os.environ.keys()
+                origins[entry.name] = DOTENV if is_of_file else ENVIRONMENT
             except (ValueError, KeyError):
                 got = "a secret that is not shown" if entry.metadata["secret"] else repr(text)
                 problems.append(f"{entry.name.upper()} got {got}; it takes {takes.takes}")
         if problems:
             raise InvalidSettingError("\n".join(problems))
-        return cls(**values)
+        config = cls(**values)
+        object.__setattr__(config, "_origins", origins)
+        return config
 
     def describe(self) -> list[dict[str, str]]:
         """Lists every setting with its value in force, secrets masked.
 
         Returns:
-            A dictionary a setting: name, value, takes, meaning.
+            A dictionary a setting: name, value, origin (`environment`, `.env` or `default`), takes, meaning.
         """
         return [
             {
                 "name": entry.name.upper(),
                 "value": self._shown(entry.name, entry.metadata["takes"], secret=entry.metadata["secret"]),
+                "origin": getattr(self, "_origins", {}).get(entry.name, DEFAULT),
                 "takes": entry.metadata["takes"].takes,
                 "meaning": entry.metadata["meaning"],
             }

@@ -398,6 +398,27 @@ class Model:
         chosen = selection.best(candidates, scores, k)
         return candidates[chosen], scores[chosen]
 
+    def likeness_by_users(self, item: int, other: int) -> float:
+        """How much of what makes two hot items alike comes of who likes both, and not of LightFM.
+
+        LightFM's embeddings are made of features as well as of likes; the other voices know likes alone.
+
+        Args:
+            item: Item index.
+            other: Item index.
+
+        Returns:
+            Part of the voices' positive shares, 0 to 1; 0 where none is positive.
+        """
+        history = History(np.array([item]), np.ones(1, np.float32))
+        weights = self.blend.at(1).tolist()
+        shares = {
+            name: max(weight * float(voice.shares(history, np.array([other]))[0, 0]), 0.0)
+            for (name, voice), weight in zip(self.voices.items(), weights, strict=True)
+        }
+        total = sum(shares.values())
+        return 1 - shares.get(LightFMHybrid.name, 0.0) / total if total else 0.0
+
     def _likeness(
         self, history: History, items: NDArray[np.intp], newcomers: Newcomers
     ) -> NDArray[np.float32]:

@@ -133,11 +133,13 @@ def list_items(
     text: str | None = None,
     category: str | None = None,
     hidden: bool | None = None,
+    never_shown: bool = False,
 ) -> list[CatalogueItem]:
     """A page of the catalogue, in the order in which items were made."""
-    return _as_catalogue_items(
-        items.page(after=after, limit=limit, text=text, category=category, hidden=hidden)
+    found = items.page(
+        after=after, limit=limit, text=text, category=category, hidden=hidden, never_shown=never_shown
     )
+    return _as_catalogue_items(found)
 
 
 def put_user(user_id: str, user_features: Features) -> tuple[KnownUser, bool]:

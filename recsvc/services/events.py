@@ -14,6 +14,7 @@ from recsvc.storage.database import write_transaction
 from recsvc.storage.queries import interactions
 
 PURCHASE = "purchase"
+CART = "cart"
 DISLIKE = "dislike"
 RATING = "rating"
 # What was bought or disliked never comes back, whatever the settings say of the rest.

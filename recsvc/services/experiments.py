@@ -14,7 +14,7 @@ _Z = 1.959964  # quantile of the normal distribution that belongs to it
 
 @dataclass(frozen=True)
 class Difference:
-    """Treatment less control, in the share of users.
+    """Treatment less control, in the share of users; or a share by itself.
 
     Attributes:
         difference: As it was counted.
@@ -61,6 +61,20 @@ def compare(control: tuple[int, int], treatment: tuple[int, int]) -> Difference 
     margin = _Z * math.sqrt(p_variance + q_variance)
     difference = treatment[0] / treatment[1] - control[0] / control[1]
     return Difference(difference, max(-1.0, q - p - margin), min(1.0, q - p + margin))
+
+
+def share(successes: int, trials: int) -> Difference:
+    """A share with its confidence interval, that of Wilson (J. Am. Stat. Assoc. 22, 1927).
+
+    Args:
+        successes: How often it happened.
+        trials: How often it could have, more than 0.
+    """
+    p = successes / trials
+    shrink = 1 + _Z**2 / trials
+    centre = (p + _Z**2 / (2 * trials)) / shrink
+    margin = _Z * math.sqrt(p * (1 - p) / trials + _Z**2 / (4 * trials**2)) / shrink
+    return Difference(p, max(0.0, centre - margin), min(1.0, centre + margin))
 
 
 def _adjusted(successes: int, users: int) -> tuple[float, float]:

@@ -24,7 +24,9 @@ from recsvc.storage.queries import api_keys
 logger = structlog.get_logger(__name__)
 
 _USE_TRIED_AGAIN_AFTER = 60.0  # seconds
-ROLES = ("admin", "service", "read")
+ADMIN = "admin"
+ROLES = (ADMIN, "service", "read")
+SETTINGS_KEY = "settings"  # id of the key that is in the settings
 USER = "user"  # the role of a user token, which no key has
 _LONGEST_NAME = 200  # leaves room for it in what records who asked
 
@@ -67,7 +69,7 @@ def authenticate(text: str) -> Credential | None:
     """Tells whose key a text is; None where it is nobody's, or revoked."""
     admin_key = current_config().recsvc_admin_key
     if admin_key and hmac.compare_digest(_hash(text), _hash(admin_key)):
-        return Credential("settings", "admin", "RECSVC_ADMIN_KEY")
+        return Credential(SETTINGS_KEY, ADMIN, "RECSVC_ADMIN_KEY")
     key_id, secret = _split(text)
     known: dict[str, tuple[str, Credential]] = current_app.extensions.setdefault("recsvc.known_keys", {})
     try:

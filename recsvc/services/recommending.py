@@ -16,17 +16,21 @@ from recsvc.extensions import db
 from recsvc.instruments import instruments
 from recsvc.recommender.model import Selection
 from recsvc.services import attribution
+from recsvc.services.events import CART, event_book
 from recsvc.services.reasons import Reason, reasons_for
 from recsvc.services.serving import serving
 from recsvc.services.serving_view import Names, ServingView
 from recsvc.services.tastes import Taste, seen_by, taste_of_session, taste_of_user
 from recsvc.storage.database import is_unavailable
+from recsvc.storage.models import now
 from recsvc.storage.queries import features, interactions, items, shop_ids
 
 POPULAR = "popular"
 SIMILAR = "similar"
 TRENDING = "trending"
 LATEST = "latest"
+
+_AFTER_ALL_OTHERS = 2**62  # an interaction's key
 
 
 @dataclass(frozen=True)
@@ -99,13 +103,47 @@ def for_user(user_id: str, filters: Filters) -> Recommendations:
     view, experiment = serving().view_for(user_id)
 
     def rank() -> _Ranked:
-        user_key, rows = interactions.history(user_id)
-        feature_keys = features.keys_of_owner("user", user_key) if user_key and _reads_features(view) else []
-        taste = taste_of_user(view, rows, feature_keys)
-        selection = _selection(view, filters, seen_by(rows, include_seen=filters.include_seen))
-        return _rank(view, filters, taste, selection, user_id=user_id, experiment=experiment)
+        return _rank_for_user(view, filters, user_id, experiment=experiment)
 
     return _answer_even_if_away("user", rank, view, filters, user_id=user_id)
+
+
+def preview_for_user(user_id: str, filters: Filters, basket: Sequence[str]) -> Recommendations:
+    """What a user would be recommended who had just put some items into the basket. Nothing is recorded.
+
+    Args:
+        user_id: Known or not.
+        filters: What the list may hold.
+        basket: Ids of items; those that are not known are passed over.
+    """
+    view, experiment = serving().view_for(user_id)
+    ranked = _rank_for_user(view, filters, user_id, experiment=experiment, before=_in_basket(basket))
+    return _answer(None, filters, [ranked])[0]
+
+
+def _rank_for_user(
+    view: ServingView,
+    filters: Filters,
+    user_id: str,
+    *,
+    experiment: str | None,
+    before: Sequence[interactions.HistoryRow] = (),
+) -> _Ranked:
+    user_key, stored = interactions.history(user_id)
+    rows = [*before, *stored]
+    feature_keys = features.keys_of_owner("user", user_key) if user_key and _reads_features(view) else []
+    taste = taste_of_user(view, rows, feature_keys)
+    selection = _selection(view, filters, seen_by(rows, include_seen=filters.include_seen))
+    return _rank(view, filters, taste, selection, user_id=user_id, experiment=experiment)
+
+
+def _in_basket(item_ids: Sequence[str]) -> list[interactions.HistoryRow]:
+    code = event_book().codes.get(CART)
+    if not item_ids or code is None:
+        return []
+    moment = now()
+    keys = shop_ids.keys_of("item", item_ids).values()
+    return [interactions.HistoryRow(_AFTER_ALL_OTHERS, key, code, 0.0, moment) for key in keys]
 
 
 def for_users(user_ids: Sequence[str], filters: Filters) -> list[Recommendations]:
@@ -170,12 +208,18 @@ def latest(filters: Filters) -> Recommendations:
     return _answer_even_if_away(LATEST, rank, view, filters)
 
 
-def similar_to(item_id: str, filters: Filters) -> Recommendations:
+def similar_to(item_id: str, filters: Filters, *, is_preview: bool = False) -> Recommendations:
     """Items like an item, by who likes both and by their features; none of its other editions.
+
+    Args:
+        item_id: Which.
+        filters: What the list may hold.
+        is_preview: Whether no visitor is shown it, so that nothing is to be recorded.
 
     Raises:
         NotFoundError: There is no such item.
     """
+    what = None if is_preview else SIMILAR
     item = items.find(item_id)
     if item is None:
         raise NotFoundError("item", item_id)
@@ -185,9 +229,9 @@ def similar_to(item_id: str, filters: Filters) -> Recommendations:
         selection = _selection(view, filters, [item.item_key])
         chosen, scores = view.served.model.similar(int(index[0]), filters.k, selection, view.newcomers)
         if len(chosen):
-            return _answer(SIMILAR, filters, [_Ranked(view, SIMILAR, chosen, scores)])[0]
+            return _answer(what, filters, [_Ranked(view, SIMILAR, chosen, scores)])[0]
     ranked = _rank(view, filters, None, _selection(view, filters, [item.item_key]))
-    return _answer(SIMILAR, filters, [ranked])[0]
+    return _answer(what, filters, [ranked])[0]
 
 
 def _answer_even_if_away(
@@ -267,7 +311,8 @@ def _selection(view: ServingView, filters: Filters, seen: Sequence[int]) -> Sele
     return Selection(view.recommendable, members, left_out, view.groups)
 
 
-def _answer(what: str, filters: Filters, lists: Sequence[_Ranked]) -> list[Recommendations]:
+def _answer(what: str | None, filters: Filters, lists: Sequence[_Ranked]) -> list[Recommendations]:
+    """Lists in words; a preview, which is of no kind, is not recorded as shown."""
     keys = [ranked.view.item_keys[ranked.chosen].tolist() for ranked in lists]
     # Two views, of an experiment, know the same catalogue.
     named = lists[0].view.names_of({key for of_list in keys for key in of_list})
@@ -275,7 +320,7 @@ def _answer(what: str, filters: Filters, lists: Sequence[_Ranked]) -> list[Recom
 
 
 def _told(
-    what: str,
+    what: str | None,
     filters: Filters,
     ranked: _Ranked,
     item_keys: Sequence[int],
@@ -288,23 +333,24 @@ def _told(
         if key in named
     ]
     recommendation_id = uuid.uuid4().hex
-    attribution.remember(
-        recommendation_id,
-        user_id=ranked.user_id,
-        model_version=ranked.view.version,
-        strategy=ranked.strategy,
-        experiment=ranked.experiment,
-        item_keys=item_keys,
-    )
-    hot = ranked.view.hot_among(ranked.chosen)
-    instruments().recommended(
-        what,
-        ranked.strategy,
-        ranked.view.version,
-        asked=filters.k,
-        hot=hot,
-        cold=len(ranked.chosen) - hot,
-    )
+    if what is not None:
+        attribution.remember(
+            recommendation_id,
+            user_id=ranked.user_id,
+            model_version=ranked.view.version,
+            strategy=ranked.strategy,
+            experiment=ranked.experiment,
+            item_keys=item_keys,
+        )
+        hot = ranked.view.hot_among(ranked.chosen)
+        instruments().recommended(
+            what,
+            ranked.strategy,
+            ranked.view.version,
+            asked=filters.k,
+            hot=hot,
+            cold=len(ranked.chosen) - hot,
+        )
     return Recommendations(
         user_id=ranked.user_id,
         model_version=ranked.view.version,

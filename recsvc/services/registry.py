@@ -187,9 +187,13 @@ def get(version: str) -> ModelVersion:
     return found
 
 
-def everything() -> Sequence[ModelVersion]:
-    """All versions, the newest first, those among them whose files are gone."""
-    return model_versions.newest_first()
+def everything(most: int | None = None) -> Sequence[ModelVersion]:
+    """Versions, the newest first, those among them whose files are gone.
+
+    Args:
+        most: How many at the most; None for all.
+    """
+    return model_versions.newest_first(most)
 
 
 def has_model() -> bool:

@@ -76,7 +76,7 @@ def at_hand() -> Stock | None:
     Raises:
         QueueUnavailableError: Redis, where the worker's counts are, does not answer.
     """
-    if not totals.are_more_than(_COUNTED_ON_THE_SPOT):
+    if not is_large():
         return take()
     note = queues.read_note(_NOTE)
     return None if note is None else _read(json.loads(note))
@@ -93,18 +93,31 @@ def keep() -> Stock | None:
     Raises:
         QueueUnavailableError: Redis does not answer.
     """
-    if not totals.are_more_than(_COUNTED_ON_THE_SPOT):
+    if not is_large():
         return None
     present = at_hand()
-    if present is not None:
-        pause = max(_COUNTED_EVERY, timedelta(seconds=present.seconds / _SHARE_OF_TIME))
-        if now() - present.counted_at < pause:
-            return None
+    if present is not None and not is_due(present.counted_at, present.seconds):
+        return None
     taken = take()
     told = asdict(taken) | {"counted_at": taken.counted_at.isoformat(), "items": taken.items._asdict()}
     queues.write_note(_NOTE, json.dumps(told))
     logger.info("stock_counted", seconds=taken.seconds)
     return taken
+
+
+def is_large() -> bool:
+    """Whether a shop is one that is counted by a worker."""
+    return totals.are_more_than(_COUNTED_ON_THE_SPOT)
+
+
+def is_due(counted_at: datetime, seconds: float) -> bool:
+    """Whether it is time to count again: the longer it takes, the more seldom.
+
+    Args:
+        counted_at: The last time.
+        seconds: What it took.
+    """
+    return now() - counted_at >= max(_COUNTED_EVERY, timedelta(seconds=seconds / _SHARE_OF_TIME))
 
 
 def take() -> Stock:

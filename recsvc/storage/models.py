@@ -328,3 +328,58 @@ class TunedParameters(Base):
     users: Mapped[int] = mapped_column(Integer)
     found_at: Mapped[datetime] = mapped_column(UtcDateTime, default=now)
     retired_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+
+
+class Figures(Base):
+    """One row: what pages of the console would otherwise count at every look."""
+
+    __tablename__ = "figures"
+
+    figures_key: Mapped[int] = mapped_column(Integer, primary_key=True)
+    content: Mapped[dict[str, Any]] = mapped_column(Json)
+    counted_at: Mapped[datetime] = mapped_column(UtcDateTime)
+
+
+class ItemFigures(Base):
+    """How often an item was shown of late, and taken from a list; no row where it never was."""
+
+    __tablename__ = "item_figures"
+    __table_args__ = (Index("ix_item_figures_shown", "shown"),)
+
+    item_key: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=False)
+    shown: Mapped[int] = mapped_column(Integer)
+    taken: Mapped[int] = mapped_column(Integer)
+
+
+class DataImport(Base):
+    """A file that was uploaded, and what became of it: checked first, stored when somebody says so."""
+
+    __tablename__ = "data_imports"
+    __table_args__ = (
+        CheckConstraint("status IN ('checking', 'checked', 'storing', 'stored', 'failed')", name="status"),
+        Index("ix_data_imports_created_at", "created_at"),
+    )
+
+    import_id: Mapped[str] = mapped_column(String(32), primary_key=True)
+    file_name: Mapped[str] = mapped_column(String(255))
+    format: Mapped[str] = mapped_column(String(16))
+    kind: Mapped[str] = mapped_column(String(16))
+    event: Mapped[str] = mapped_column(String(32))
+    size: Mapped[int] = mapped_column(BigKey)
+    status: Mapped[str] = mapped_column(String(16))
+    progress: Mapped[float] = mapped_column(Float, default=0.0)
+    outcome: Mapped[dict[str, Any] | None] = mapped_column(Json)
+    error: Mapped[str | None] = mapped_column(String(4000))
+    requested_by: Mapped[str] = mapped_column(String(255))
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime, default=now)
+    changed_at: Mapped[datetime] = mapped_column(UtcDateTime, default=now)
+
+
+class DataImportChunk(Base):
+    """A piece of an uploaded file: web and worker may share no disk. Gone once the file is stored."""
+
+    __tablename__ = "data_import_chunks"
+
+    import_id: Mapped[str] = mapped_column(String(32), primary_key=True)
+    number: Mapped[int] = mapped_column(Integer, primary_key=True)
+    content: Mapped[bytes] = mapped_column(LargeBinary)

@@ -272,6 +272,14 @@ def test_compressed_files_are_read(sqlite_context, write):
     assert counts(outcome) == (1, 1, 0, 0, 0)
 
 
+@pytest.mark.parametrize("format_", ["csv", "jsonl"])
+def test_a_file_that_only_calls_itself_compressed_is_told_by_name(sqlite_context, write, format_):
+    with pytest.raises(UnreadableFileError, match=r"in\.gz cannot be read"):
+        run(format_, write("in.gz", b"user_id,item_id\nr1,b1\n"))
+
+    assert rows_of(Interaction) == 0
+
+
 def test_of_a_compressed_file_that_breaks_off_what_came_before_is_stored(sqlite_context, write):
     lines = "".join(f"r{number},b{number * 7919 % 1000}\n" for number in range(20_000))
     whole = gzip.compress(b"user_id,item_id\n" + lines.encode())

@@ -174,6 +174,16 @@ def check_item(body: Mapping[str, Any]) -> tuple[str, ItemContent]:
     return item_id, content
 
 
+def checked_item_changes(body: Mapping[str, Any]) -> dict[str, Any]:
+    """Some fields of an item in the API's form, as values to write.
+
+    Raises:
+        RowError: One cannot be stored.
+    """
+    _, content = check_item({"item_id": "-", **body})
+    return {name: getattr(content, name) for name in body}
+
+
 def check_user(body: Mapping[str, Any]) -> tuple[str, dict[str, list[str]]]:
     """A user in the API's form, as their id and features.
 

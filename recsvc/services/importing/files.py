@@ -32,19 +32,25 @@ class SourceFile:
     Bytes that are not UTF-8 come out as lone surrogates, which every check refuses: a row is lost, no more.
 
     Attributes:
-        name: As it was given.
+        name: As it was given, or as messages are to call it.
         size: Bytes on disk; 0 where that is not known.
         text: What it says, decoded.
     """
 
-    def __init__(self, path: str | Path, open_until: ExitStack, newline: str | None = None) -> None:
-        self.name = str(path)
+    def __init__(
+        self,
+        path: str | Path,
+        open_until: ExitStack,
+        newline: str | None = None,
+        name: str | None = None,
+    ) -> None:
+        self.name = name or str(path)
         try:
-            self._binary, self.size = _open(self.name, open_until)
+            self._binary, self.size = _open(str(path), open_until)
         except OSError as error:
             raise UnreadableFileError(f"{self.name} cannot be read: {error.strerror or error}.") from error
         plain = (
-            cast(BinaryIO, gzip.GzipFile(fileobj=self._binary)) if self.name.endswith(".gz") else self._binary
+            cast(BinaryIO, gzip.GzipFile(fileobj=self._binary)) if str(path).endswith(".gz") else self._binary
         )
         self.text = io.TextIOWrapper(plain, encoding="utf-8", errors="surrogateescape", newline=newline)
         open_until.callback(self.text.detach)

@@ -48,6 +48,7 @@ class Request:
         kind: What the rows of a CSV or JSON Lines file are, one of `KINDS`.
         mapping: Fields to columns, where the names differ.
         event: The event of interactions that name none.
+        name: What messages call the file, where not by its path.
     """
 
     format: str
@@ -55,6 +56,7 @@ class Request:
     kind: str = "interactions"
     mapping: Mapping[str, str] = field(default_factory=dict)
     event: str = "view"
+    name: str | None = None
 
 
 @dataclass(frozen=True)
@@ -102,7 +104,7 @@ def open_streams(request: Request, book: EventBook, moment: datetime, open_until
 def _csv(opening: _Opening) -> list[Stream]:
     request = opening.request
     check = opening.check(request.event)
-    table = Table(request.path, opening.open_until)
+    table = Table(request.path, opening.open_until, name=request.name)
     columns = columns_of(table, request.kind, request.mapping)
     rows: Iterator[Any]
     if request.kind == "interactions":
@@ -116,7 +118,7 @@ def _jsonl(opening: _Opening) -> list[Stream]:
     request = opening.request
     check = opening.check(request.event)
     check_mapping(request.kind, request.mapping)
-    file = SourceFile(request.path, opening.open_until)
+    file = SourceFile(request.path, opening.open_until, name=request.name)
     return [Stream(request.kind, file, object_rows(file, request.kind, request.mapping, check))]
 
 

@@ -105,10 +105,13 @@ class Loader:
         self.outcome.stored += stored
         self.outcome.duplicates += len(known) - stored
         if len(known) < len(chunk):
-            error = RowError("there is no such item, and settings refuse unknown ones")
-            for user_id, item_id, *_, line, raw in chunk:
-                if item_id not in self._item_keys:
-                    self._reject(file.bad_row(line, error, raw or f"{user_id} {item_id}"))
+            self._reject_unknown_items(file, chunk)
+
+    def _reject_unknown_items(self, file: SourceFile, chunk: list[InteractionRow]) -> None:
+        error = RowError("there is no such item, and settings refuse unknown ones")
+        for user_id, item_id, *_, line, raw in chunk:
+            if item_id not in self._item_keys:
+                self._reject(file.bad_row(line, error, raw or f"{user_id} {item_id}"))
 
     def _find_items(self, item_ids: set[str]) -> None:
         unknown = item_ids - self._item_keys.keys()
@@ -164,6 +167,26 @@ class Loader:
         if len(self.outcome.first_rejected) < _SHOWN:
             self.outcome.first_rejected.append(row)
         self._on_bad_row(row)
+
+
+class Checker(Loader):
+    """Tells what a `Loader` would store, and stores nothing: good rows count as stored."""
+
+    def _store_interactions(self, file: SourceFile, chunk: list[InteractionRow]) -> None:
+        known = chunk
+        if not self._creates_items:
+            self._find_items({row[1] for row in chunk})
+            known = [row for row in chunk if row[1] in self._item_keys]
+            self._reject_unknown_items(file, chunk)
+        self.outcome.stored += len(known)
+
+    def _store_items(self, chunk: list[ItemRow]) -> None:
+        known = shop_ids.keys_of("item", {item_id for item_id, _ in chunk})
+        self._count_contents(len(chunk), len({item_id for item_id, _ in chunk}), len(known))
+
+    def _store_users(self, chunk: list[UserRow]) -> None:
+        known = shop_ids.keys_of("user", {user_id for user_id, _ in chunk})
+        self._count_contents(len(chunk), len({user_id for user_id, _ in chunk}), len(known))
 
 
 def _hash(text: str, length: int) -> str:

@@ -38,13 +38,14 @@ class Table:
     Args:
         path: The file.
         open_until: Closes it.
+        name: What messages call it, where not by its path.
 
     Raises:
         UnreadableFileError: It cannot be opened, is empty, or its header makes no sense.
     """
 
-    def __init__(self, path: str | Path, open_until: ExitStack) -> None:
-        self.file = SourceFile(path, open_until, newline="")
+    def __init__(self, path: str | Path, open_until: ExitStack, *, name: str | None = None) -> None:
+        self.file = SourceFile(path, open_until, newline="", name=name)
         self._records = csv_records(self.file)
         header = next(self._records, None)
         if header is None:

@@ -10,14 +10,18 @@ from time import perf_counter
 from recsvc.services.events import event_book
 from recsvc.services.importing.files import READ_ERRORS, UnreadableFileError
 from recsvc.services.importing.formats import Request, open_streams
-from recsvc.services.importing.loading import Loader, OnBadRow, Outcome
+from recsvc.services.importing.loading import Checker, Loader, OnBadRow, Outcome
 from recsvc.storage.models import now
 
 Progress = Callable[[int, int], None]
 
 
 def import_path(
-    request: Request, *, on_bad_row: OnBadRow | None = None, progress: Progress | None = None
+    request: Request,
+    *,
+    on_bad_row: OnBadRow | None = None,
+    progress: Progress | None = None,
+    is_check: bool = False,
 ) -> Outcome:
     """Stores what a file or a data set's folder holds. Run twice, it stores nothing twice.
 
@@ -25,6 +29,7 @@ def import_path(
         request: What to import.
         on_bad_row: Told of every row that is not stored.
         progress: Called now and then with the bytes read and the bytes there are; 0 where that is not known.
+        is_check: Only tell what would become of the rows: good ones count as stored, and none is.
 
     Returns:
         Counts, and why rows were rejected.
@@ -35,14 +40,19 @@ def import_path(
     """
     started, moment = perf_counter(), now()
     with ExitStack() as open_files, _no_collector():
-        streams = open_streams(request, event_book(), moment, open_files)
+        try:
+            streams = open_streams(request, event_book(), moment, open_files)
+        except READ_ERRORS as error:
+            name = request.name or request.path
+            raise UnreadableFileError(f"{name} cannot be read: {error}.") from error
 
         def tell() -> None:
             if progress is not None:
                 files = [stream.file for stream in streams]
                 progress(sum(file.position() for file in files), sum(file.size for file in files))
 
-        loader = Loader(request.format, moment, on_bad_row or (lambda row: None), tell)
+        kind_of_loader = Checker if is_check else Loader
+        loader = kind_of_loader(request.format, moment, on_bad_row or (lambda row: None), tell)
         for stream in streams:
             try:
                 loader.load(stream)

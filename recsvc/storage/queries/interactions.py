@@ -41,6 +41,7 @@ _KNOWN = (
     .select_from(_users.join(_items, _items.c.item_id == bindparam("of_item")))
     .where(_users.c.user_id == bindparam("of_user"), _items.c.deleted_at.is_(None))
 )
+_LOOKED_THROUGH = 1_000  # interactions, for users who did something last
 
 
 class HistoryRow(NamedTuple):
@@ -258,6 +259,28 @@ def recent_item_counts(
         .order_by(recent.c.item_key)
     )
     return [(item_key, count) for item_key, count in rows]
+
+
+def newest_user_ids(most: int) -> list[str]:
+    """Ids of users who did something last, the newest first.
+
+    Args:
+        most: How many at the most.
+    """
+    newest = (
+        select(Interaction.user_key, Interaction.interaction_key)
+        .order_by(Interaction.interaction_key.desc())
+        .limit(_LOOKED_THROUGH)
+        .subquery()
+    )
+    rows = db.session.scalars(
+        select(User.user_id)
+        .join(newest, newest.c.user_key == User.user_key)
+        .group_by(User.user_id)
+        .order_by(func.max(newest.c.interaction_key).desc())
+        .limit(most)
+    )
+    return list(rows)
 
 
 def event_codes() -> dict[str, int]:

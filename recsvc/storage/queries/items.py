@@ -10,7 +10,7 @@ from sqlalchemy import ColumnElement, and_, bindparam, func, or_, select, update
 
 from recsvc.extensions import db
 from recsvc.storage.database import chunks, contains
-from recsvc.storage.models import CatalogueState, Feature, Item, ItemFeature, now
+from recsvc.storage.models import CatalogueState, Feature, Item, ItemFeature, ItemFigures, now
 from recsvc.storage.queries.features import CATEGORY
 
 _ROWS_A_FETCH = 20_000
@@ -68,7 +68,13 @@ def titles(item_keys: Collection[int]) -> dict[int, tuple[str, str | None]]:
 
 
 def page(
-    *, after: int, limit: int, text: str | None, category: str | None, hidden: bool | None
+    *,
+    after: int,
+    limit: int,
+    text: str | None,
+    category: str | None,
+    hidden: bool | None,
+    never_shown: bool = False,
 ) -> Sequence[Item]:
     """Items in the order in which they were made.
 
@@ -78,6 +84,7 @@ def page(
         text: Found within the id or the title, whatever the case.
         category: Only items in it.
         hidden: Only items that are hidden, or only such that are not.
+        never_shown: Only items that could be recommended, and were not when that was counted last.
     """
     statement = select(Item).where(Item.item_key > after, Item.deleted_at.is_(None))
     if text:
@@ -92,6 +99,9 @@ def page(
         )
     if hidden is not None:
         statement = statement.where(Item.hidden.is_(hidden))
+    if never_shown:
+        was_shown = select(1).where(ItemFigures.item_key == Item.item_key).exists()
+        statement = statement.where(_is_recommendable(), ~was_shown)
     return db.session.scalars(statement.order_by(Item.item_key).limit(limit)).all()
 
 

@@ -65,11 +65,14 @@ def make_active(version: str) -> None:
     )
 
 
-def newest_first() -> Sequence[ModelVersion]:
-    """All versions, the newest first."""
-    return db.session.scalars(
-        select(ModelVersion).order_by(ModelVersion.created_at.desc(), ModelVersion.version.desc())
-    ).all()
+def newest_first(most: int | None = None) -> Sequence[ModelVersion]:
+    """Versions, the newest first.
+
+    Args:
+        most: How many at the most; None for all.
+    """
+    ordered = select(ModelVersion).order_by(ModelVersion.created_at.desc(), ModelVersion.version.desc())
+    return db.session.scalars(ordered.limit(most)).all()
 
 
 def mark_pruned(version: str, at: datetime | None) -> None:

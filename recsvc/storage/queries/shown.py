@@ -68,7 +68,7 @@ def counts(since: datetime) -> list[ShownCount]:
 
 def attributed(since: datetime, events: Collection[str]) -> dict[tuple[str | None, str, str], int]:
     """Version, strategy and event to how many interactions came of what was shown."""
-    statement = _attributed(
+    statement = attributed_only(
         select(Shown.model_version, Shown.strategy, Event.name, func.count()), events
     ).where(Shown.shown_at >= since)
     rows = db.session.execute(statement.group_by(Shown.model_version, Shown.strategy, Event.name))
@@ -82,7 +82,7 @@ def attributed_among(
     columns = select(Interaction.interaction_key, Shown.strategy, Shown.model_version, Event.name)
     found: list[tuple[int, str, str | None, str]] = []
     for chunk in chunks(interaction_keys):
-        statement = _attributed(columns, events).where(Interaction.interaction_key.in_(chunk))
+        statement = attributed_only(columns, events).where(Interaction.interaction_key.in_(chunk))
         found += [
             (key, strategy, version, event) for key, strategy, version, event in db.session.execute(statement)
         ]
@@ -103,7 +103,7 @@ def users_of_experiment(
     experiment: str, since: datetime, events: Collection[str]
 ) -> dict[tuple[str | None, str], int]:
     """Version and event to how many users did so from a list."""
-    statement = _attributed(
+    statement = attributed_only(
         select(Shown.model_version, Event.name, func.count(Shown.user_hash.distinct())), events
     ).where(Shown.shown_at >= since, Shown.experiment == experiment)
     rows = db.session.execute(statement.group_by(Shown.model_version, Event.name))
@@ -148,7 +148,13 @@ def delete_before(moment: datetime, most: int) -> int:
     return int(deleted.rowcount)  # type: ignore[attr-defined]
 
 
-def _attributed(columns: Any, events: Collection[str]) -> Any:
+def attributed_only(columns: Any, events: Collection[str]) -> Any:
+    """Selects columns of lists and of the interactions that came of them.
+
+    Args:
+        columns: What to select, of `ShownRecommendation`, `Interaction` and `Event`.
+        events: Only these.
+    """
     return (
         columns.select_from(Shown)
         .join(Interaction, Interaction.recommendation_id == Shown.recommendation_id)

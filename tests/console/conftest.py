@@ -1,0 +1,193 @@
+"""A browser, and the demonstration's bookshop with some days of history, served by real processes."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import httpx
+import numpy as np
+import pytest
+from flask_migrate import upgrade
+
+from recsvc import create_app
+from recsvc.config import Config
+from recsvc.demo import system
+from recsvc.demo.shop import open_shop
+from recsvc.extensions import db
+from recsvc.services import figures, ingestion, keys
+from recsvc.services.experiments import user_hash
+from recsvc.services.ingestion import NewInteraction
+from recsvc.services.recommending import Filters, preview_for_user
+from recsvc.services.serving import serving
+from recsvc.storage.database import write_transaction
+from recsvc.storage.queries import shop_ids, shown
+
+ADMIN_KEY = "admin-key-of-a-test"
+SETTINGS = {
+    "RECSVC_ADMIN_KEY": ADMIN_KEY,
+    "PORT": "0",
+    "WEB_CONCURRENCY": "1",
+    "TRAIN_THREADS": "1",
+    "MODEL_COMPONENTS": "8",
+    "MODEL_FACTORS": "32",
+    "MODEL_EPOCHS": "5",
+    "SCHEDULER_INTERVAL": "1",
+    "MAINTENANCE_INTERVAL": "1",
+    "LOG_LEVEL": "WARNING",
+}
+_PATIENCE = 180.0  # seconds
+_DAYS = 14
+_READERS_A_DAY = 120
+
+
+@dataclass(frozen=True)
+class Site:
+    """A running console, and an API client beside it."""
+
+    url: str
+    api: httpx.Client
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Iterator[Any]:
+    """The system's Chromium; without one these tests are skipped, and say so."""
+    found = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+    if found is None:
+        pytest.skip("NO CHROMIUM HERE: THE CONSOLE WAS NOT TRIED IN A BROWSER. apt-get install chromium")
+    from playwright.sync_api import sync_playwright
+
+    arguments = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking"]
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=found, args=arguments)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="session")
+def site(chromium: Any) -> Iterator[Site]:
+    """The demonstration's shop, its processes running, after three trainings and two weeks of lists."""
+    with tempfile.TemporaryDirectory(prefix="recsvc-") as folder, pytest.MonkeyPatch.context() as environment:
+        for name in ("DATABASE_URL", "REDIS_URL", "SECRET_KEY", "MODEL_STORE"):
+            environment.setenv(name, "")
+        for name, value in {**SETTINGS, "INSTANCE_DIR": folder}.items():
+            environment.setenv(name, value)
+        config = Config.from_environment()
+        app = create_app(config)
+        with app.app_context():
+            upgrade()
+            open_shop()
+        with (
+            system.whole_system(config, Path(folder) / "processes.log") as url,
+            system.client_of(url, ADMIN_KEY) as client,
+        ):
+            versions: list[str] = []
+            for reason in ("First training", "New books"):
+                versions.append(_train(client, reason=reason, force=True)["model_version"])
+                with app.app_context():
+                    _live_through_some_days(versions)
+            _train(client, reason="Is it better with another week?")
+            system.wait_for_version(client, versions[-1])
+            with app.app_context():
+                keys.create("service", "shop backend")
+                keys.create("read", "newsletter")
+                figures.count()
+                db.session.remove()
+                db.engine.dispose()
+            yield Site(url, client)
+
+
+def _train(client: httpx.Client, **how: Any) -> dict[str, Any]:
+    """Trains, and gives the run, whatever the gate said."""
+    run_id = client.post("/api/v1/recommendations/train", json=how).json()["run_id"]
+    deadline = time.monotonic() + _PATIENCE
+    while time.monotonic() < deadline:
+        run: dict[str, Any] = client.get(f"/api/v1/training-runs/{run_id}").json()
+        if run["status"] not in {"queued", "running"}:
+            assert run["status"] in {"succeeded", "rejected"}, run
+            return run
+        time.sleep(0.2)
+    raise AssertionError(f"the training did not end within {_PATIENCE:g} s")
+
+
+def _live_through_some_days(versions: list[str]) -> None:
+    """Shows lists of the newest version on days gone by, and lets readers take some of them up."""
+    serving().refresh()
+    chance = np.random.default_rng(len(versions))
+    begin = 0 if len(versions) == 1 else _DAYS // 2
+    for day in range(begin, begin + _DAYS // 2):
+        moment = datetime.now(UTC) - timedelta(days=_DAYS - 1 - day, minutes=30)
+        rows, taken = [], []
+        for number in chance.choice(400, _READERS_A_DAY, replace=False).tolist():
+            reader = f"reader-{number + 1:04}"
+            answer = preview_for_user(reader, Filters(k=8), [])
+            listed = [item.item_id for item in answer.items]
+            item_keys = shop_ids.keys_of("item", listed)
+            rows.append(
+                {
+                    "recommendation_id": answer.recommendation_id,
+                    "user_hash": user_hash(reader),
+                    "model_version": versions[-1],
+                    "strategy": answer.strategy,
+                    "experiment": None,
+                    "item_keys": [item_keys[item_id] for item_id in listed],
+                    "shown_at": moment,
+                }
+            )
+            if chance.random() < 0.16 + 0.05 * len(versions):
+                event = str(chance.choice(["view", "cart", "purchase"], p=[0.6, 0.2, 0.2]))
+                item_id = listed[int(chance.integers(len(listed)))]
+                taken.append(
+                    NewInteraction(
+                        reader,
+                        item_id,
+                        event,
+                        occurred_at=moment + timedelta(minutes=5),
+                        recommendation_id=answer.recommendation_id,
+                    )
+                )
+        with write_transaction():
+            shown.insert(rows)
+        assert not ingestion.record_batch(enumerate(taken)).rejected
+
+
+@pytest.fixture(scope="session")
+def signed_in(chromium: Any, site: Site) -> dict[str, Any]:
+    """The cookies of an operator who has signed in."""
+    context = chromium.new_context()
+    page = context.new_page()
+    page.goto(f"{site.url}/console/")
+    page.get_by_label("Admin key").fill(ADMIN_KEY)
+    page.get_by_role("button", name="Sign in").click()
+    page.wait_for_url("**/console/overview")
+    state: dict[str, Any] = context.storage_state()
+    context.close()
+    return state
+
+
+@pytest.fixture
+def open_page(chromium: Any, site: Site, signed_in: dict[str, Any]) -> Iterator[Callable[..., Any]]:
+    """Opens a page as an operator sees it; a script's error or a refused asset fails the test."""
+    contexts, wrong = [], []
+
+    def visit(path: str, *, width: int = 1280, **options: Any) -> Any:
+        context = chromium.new_context(
+            storage_state=signed_in, base_url=site.url, viewport={"width": width, "height": 900}, **options
+        )
+        contexts.append(context)
+        page = context.new_page()
+        page.on("pageerror", lambda error: wrong.append(str(error)))
+        page.on("console", lambda line: wrong.append(line.text) if line.type == "error" else None)
+        page.goto(f"/console/{path}")
+        return page
+
+    yield visit
+    for context in contexts:
+        context.close()
+    assert wrong == []
