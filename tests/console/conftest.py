@@ -1,7 +1,9 @@
-"""A browser, and the demonstration's bookshop with some days of history, served by real processes."""
+"""An operator with a small shop; a browser, and the demonstration's bookshop served by real processes."""
 
 from __future__ import annotations
 
+import html
+import re
 import shutil
 import tempfile
 import time
@@ -14,20 +16,28 @@ from typing import Any
 import httpx
 import numpy as np
 import pytest
+from flask import Flask
+from flask.testing import FlaskClient
 from flask_migrate import upgrade
+from werkzeug.datastructures import FileStorage
+from werkzeug.test import encode_multipart
 
 from recsvc import create_app
 from recsvc.config import Config
 from recsvc.demo import system
 from recsvc.demo.shop import open_shop
 from recsvc.extensions import db
-from recsvc.services import figures, ingestion, keys
+from recsvc.services import catalogue, figures, ingestion, keys, training
+from recsvc.services.catalogue import ItemContent
 from recsvc.services.experiments import user_hash
 from recsvc.services.ingestion import NewInteraction
 from recsvc.services.recommending import Filters, preview_for_user
 from recsvc.services.serving import serving
 from recsvc.storage.database import write_transaction
 from recsvc.storage.queries import shop_ids, shown
+
+SETTINGS_KEY = "admin-key-of-the-settings"
+SHELVES = {shelf: [f"{shelf}-{number}" for number in range(8)] for shelf in ("crime", "poetry")}
 
 ADMIN_KEY = "admin-key-of-a-test"
 SETTINGS = {
@@ -45,6 +55,94 @@ SETTINGS = {
 _PATIENCE = 180.0  # seconds
 _DAYS = 14
 _READERS_A_DAY = 120
+
+
+class Operator:
+    """Somebody who is signed in: sees pages, reads what they say, and sends forms with their token."""
+
+    def __init__(self, client: FlaskClient) -> None:
+        self.client = client
+        self.send("sign-in", "sign-in", key=SETTINGS_KEY)
+
+    def look(self, path: str, status: int = 200) -> str:
+        """A page as it is sent."""
+        answer = self.client.get(f"/console/{path}")
+        assert answer.status_code == status, (answer.status_code, answer.location)
+        return answer.get_data(as_text=True)
+
+    def say(self, path: str, status: int = 200) -> str:
+        """What a page says."""
+        return self.words(self.look(path, status))
+
+    def send(self, page: str, path: str, **data: Any) -> Any:
+        """Sends a form of a page."""
+        found = re.search(r'name="csrf_token" value="([^"]+)"', self.look(page))
+        assert found is not None
+        parts = {
+            name: FileStorage(*value) if isinstance(value, tuple) else value for name, value in data.items()
+        }
+        # Encoded here: the test client would leave a temporary file of a large form open.
+        boundary, body = encode_multipart({"csrf_token": found[1], **parts})
+        kind = f'multipart/form-data; boundary="{boundary}"'
+        return self.client.post(f"/console/{path}", data=body, content_type=kind)
+
+    @staticmethod
+    def words(page: str) -> str:
+        """What a page says, without its marks."""
+        main = page[page.index("<main") :]
+        return html.unescape(re.sub(r"\s+", " ", re.sub(r"<[^>]*>", " ", main)))
+
+    @staticmethod
+    def ids_on(page: str) -> list[str]:
+        """Ids of the items on a page of the catalogue."""
+        return re.findall(r'<code class="text-quiet">([^<]*)', page)
+
+
+@pytest.fixture
+def app(make_app: Callable[..., Flask], database_url: str) -> Flask:
+    """The application with an admin key, once on each kind of database."""
+    return make_app(database_url, recsvc_admin_key=SETTINGS_KEY)
+
+
+@pytest.fixture
+def sign_in() -> Callable[[Flask], Operator]:
+    """Signs in to an application."""
+    return lambda app: Operator(app.test_client())
+
+
+@pytest.fixture
+def operator(app: Flask) -> Operator:
+    """Somebody who is signed in."""
+    return Operator(app.test_client())
+
+
+@pytest.fixture
+def shop(app: Flask) -> None:
+    """Two shelves of eight books and their readers."""
+    with app.app_context():
+        catalogue.put_items(
+            (item_id, ItemContent(title=item_id.title(), categories=[shelf], features={"mood": [shelf]}))
+            for shelf, item_ids in SHELVES.items()
+            for item_id in item_ids
+        )
+        rows = [
+            NewInteraction(f"{shelf}-reader-{reader}", item_id, "purchase" if number % 3 else "view")
+            for shelf, item_ids in SHELVES.items()
+            for reader in range(12)
+            for number, item_id in enumerate(item_ids)
+            if (number + reader) % 4
+        ]
+        assert not ingestion.record_batch(enumerate(rows)).rejected
+
+
+@pytest.fixture
+def trained(app: Flask, shop: None) -> str:
+    """The shop with a model; gives its version."""
+    with app.app_context():
+        run, _ = training.request("manual", requested_by="test")
+        training.run(run.run_id)
+        serving().refresh()
+        return str(training.get(run.run_id).model_version)
 
 
 @dataclass(frozen=True)
