@@ -43,6 +43,7 @@ _KNOWN = (
     .select_from(_users.join(_items, _items.c.item_id == bindparam("of_item")))
     .where(_users.c.user_id == bindparam("of_user"), _items.c.deleted_at.is_(None))
 )
+_LOOKED_THROUGH = 1_000  # interactions, for users who did something last
 
 
 class HistoryRow(NamedTuple):
