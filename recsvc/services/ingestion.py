@@ -63,6 +63,7 @@ def record(interaction: NewInteraction) -> tuple[int, bool]:
     _check(interaction, book, moment)
     key = _record_of_known(interaction, book, moment)
     if key is not None:
+        _note([interaction], [key])
         return key, False
     with write_transaction():
         item_keys = _item_keys([interaction])
