@@ -109,7 +109,7 @@ def test_logs_name_no_user_and_no_secret(make_app, database_url):
         db.session.execute(text("ALTER TABLE users RENAME TO gone"))
         db.session.commit()
     headers = {"Authorization": f"Bearer {key}"}
-    assert client.get(f"{API}/recommendations?user_id={PERSON}", headers=headers).status_code >= 500
+    assert client.get(f"{API}/users/{PERSON}/export", headers=headers).status_code >= 500
     assert client.delete(f"{API}/users/{PERSON}", headers=headers).status_code >= 500
 
     lines = [json.loads(line) for line in log.getvalue().splitlines()]
