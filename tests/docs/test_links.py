@@ -110,3 +110,5 @@ def test_every_page_is_in_the_navigation_or_another_page_leads_to_it(pages):
     ]
     assert missing == []
     assert len(written) > 30
+    named = re.findall(r"'([^']+\.md)'", navigation)
+    assert sorted(named) == sorted(set(named))
