@@ -104,7 +104,7 @@ def _model(
         LightFMHybrid.name: hybrid,
         TruncatedSVD.name: TruncatedSVD(embeddings(config.model_factors), ones, ones),
         AlternatingLeastSquares.name: AlternatingLeastSquares(
-            embeddings(config.model_factors), np.full(1, 10, np.float32)
+            embeddings(config.model_factors), np.full(items, 10, np.float32)
         ),
         Popularity.name: Popularity(np.log1p(likes).astype(np.float32)),
     }

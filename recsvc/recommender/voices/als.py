@@ -118,7 +118,7 @@ class AlternatingLeastSquares(FactorVoice):
     ) -> tuple[NDArray[np.float32], NDArray[np.float32] | None]:
         """How much each item of the history counts."""
         liked = history.strengths > 0
-        of_user = damping_of(np.array(max(history.liked, 1)))
+        of_user = damping_of(np.maximum(liked.sum(axis=-1), 1))[..., None]
         wanted = of_user * self.confidence[history.indexes] * np.abs(history.strengths)
         confidences = np.where(liked, np.maximum(wanted - 1, 0), _DISLIKED_WEIGHT * wanted)
         wanted = np.where(liked, wanted, np.float32(0))
