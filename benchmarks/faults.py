@@ -234,6 +234,9 @@ def _stage_when_killed(lane: Lane, run_id: str) -> str | None:
 def scheduler_killed_while_due(lane: Lane) -> Tried:
     """SIGKILL to the scheduler round the moment when a training is due; another one starts."""
     before = {run["run_id"] for run in lane.system.runs()}
+    # A moment of the schedule gets one run: that the last try's had one is forgotten.
+    with _connected(lane.system) as connection:
+        connection.execute("UPDATE training_runs SET scheduled_for = NULL")
     ((job_id, _),) = lane.system.daily_entries()
     lane.system.make_overdue(job_id, time.time() + 1.0)
     time.sleep(lane.random.uniform(0.5, 2.5))
@@ -469,9 +472,13 @@ def _wrong_with(system: System) -> list[str]:
     return ["not one version active"] * (active != 1) + ["a run under way"] * bool(under_way)
 
 
-def _event_ids(system: System) -> list[str]:
+def _connected(system: System) -> psycopg.Connection[Any]:
     url = make_url(system.settings["DATABASE_URL"]).set(drivername="postgresql")
-    with psycopg.connect(url.render_as_string(hide_password=False)) as connection:
+    return psycopg.connect(url.render_as_string(hide_password=False))
+
+
+def _event_ids(system: System) -> list[str]:
+    with _connected(system) as connection:
         rows = connection.execute("SELECT event_id FROM interactions WHERE event_id IS NOT NULL")
         return [event_id for (event_id,) in rows]
 
