@@ -14,7 +14,7 @@ import click
 import pytest
 from flask import Flask
 
-from documents import drawn
+from docs import drawn
 from recsvc.cli import cli
 from recsvc.config import Config
 from recsvc.services.importing import Request, import_path
@@ -120,7 +120,7 @@ def test_every_benchmark_that_is_named_exists(pages):
 
 
 def test_every_path_that_contributing_names_exists(pages):
-    path = r"`((?:recsvc|jobs|tests|docs|documents|benchmarks)/[^`…]*|[\w.]+\.(?:md|cfg|yml|txt))`"
+    path = r"`((?:recsvc|jobs|tests|docs|benchmarks)/[^`…]*|[\w.]+\.(?:md|cfg|yml|txt))`"
     named = set(re.findall(path, pages["CONTRIBUTING.md"]))
 
     assert {name for name in named if not (ROOT / name).exists()} == set()

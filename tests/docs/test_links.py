@@ -46,8 +46,7 @@ def test_the_documents_build_strictly(site):
 
 @pytest.mark.parametrize("link", ["nowhere.md", "training.md#nowhere"])
 def test_a_link_that_leads_nowhere_fails_the_build(build, tmp_path, link):
-    for name in ("docs", "documents"):
-        shutil.copytree(ROOT / name, tmp_path / name)
+    shutil.copytree(ROOT / "docs", tmp_path / "docs")
     shutil.copy(ROOT / "mkdocs.yml", tmp_path)
     with (tmp_path / "docs" / "index.md").open("a") as file:
         file.write(f"\n[a link]({link})\n")

@@ -13,7 +13,7 @@ import pytest
 from flask import Flask
 from scipy import sparse
 
-from documents import drawn
+from docs import drawn
 from recsvc import errors
 from recsvc.cli import cli
 from recsvc.config import Config
