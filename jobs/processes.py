@@ -21,7 +21,7 @@ from rq.logutils import setup_loghandlers
 from sqlalchemy.exc import SQLAlchemyError
 
 from jobs.context import application
-from jobs.schedule import make_scheduler, periodic_jobs, reconcile
+from jobs.schedule import make_scheduler, reconcile
 from recsvc import queues
 from recsvc.config import current_config
 from recsvc.errors import QueueUnavailableError
@@ -123,7 +123,7 @@ def _work() -> None:
 def _schedule() -> None:
     config = current_config()
     scheduler = make_scheduler(queues.connect(config), config)
-    reconcile(scheduler, periodic_jobs(config))
+    reconcile(scheduler, scheduler.periodic)
     scheduler.run()
 
 

@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 import structlog
 from redis import Redis
 from redis.exceptions import RedisError
+from rq.job import Job
 from rq_scheduler import Scheduler
 
 from recsvc import queues
@@ -55,7 +56,21 @@ def periodic_jobs(config: Config) -> Sequence[PeriodicJob]:
 
 
 class CalmScheduler(Scheduler):  # type: ignore[misc]
-    """rq-scheduler's scheduler, which can be told to stop while Redis is away: its marks there expire."""
+    """rq-scheduler's scheduler, which outlasts a Redis that is away, or has forgotten everything.
+
+    It can be told to stop while Redis is away: its marks there expire.
+
+    Attributes:
+        periodic: The jobs that it holds.
+    """
+
+    periodic: Sequence[PeriodicJob] = ()
+
+    def enqueue_jobs(self) -> list[Job]:
+        """Enqueues what is due, after a look whether all periodic jobs are still there."""
+        reconcile(self, self.periodic)
+        due: list[Job] = super().enqueue_jobs()
+        return due
 
     def heartbeat(self) -> None:
         """Tells that this scheduler lives; what it tells outlives it, so that its silence is noticed."""
@@ -75,7 +90,9 @@ class CalmScheduler(Scheduler):  # type: ignore[misc]
 
 def make_scheduler(connection: Redis, config: Config) -> Scheduler:
     """The scheduler that `scheduler.py` runs."""
-    return CalmScheduler(connection=connection, interval=config.scheduler_interval)
+    scheduler = CalmScheduler(connection=connection, interval=config.scheduler_interval)
+    scheduler.periodic = periodic_jobs(config)
+    return scheduler
 
 
 def reconcile(scheduler: Scheduler, jobs: Sequence[PeriodicJob]) -> None:

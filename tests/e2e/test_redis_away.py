@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import time
 from datetime import UTC, datetime
@@ -106,6 +107,18 @@ def test_a_redis_started_anew_amid_a_training_costs_neither_the_run_nor_the_work
     assert run["attempt"] == 1
     assert system.train() != run["model_version"]
     assert worker.is_alive
+
+
+def test_a_schedule_that_redis_forgot_is_there_again_without_a_restart(system, eventually):
+    scheduler = system.start_scheduler()
+    ((job_id, due),) = eventually(system.daily_entries, "the schedule to be there")
+
+    system.kill_redis()
+    shutil.rmtree(system.folder / "redis")
+    system.start_redis()
+
+    assert eventually(system.daily_entries, "the schedule to be there again") == [(job_id, due)]
+    assert scheduler.is_alive
 
 
 def test_a_training_that_ends_while_redis_is_away_is_served(system):
