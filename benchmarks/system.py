@@ -64,7 +64,8 @@ def _family(pid: int) -> list[int]:
     return family
 
 
-def _open_files(pid: int) -> list[str]:
+def open_files(pid: int) -> list[str]:
+    """Paths of the files that a process has open."""
     paths = []
     for descriptor in Path(f"/proc/{pid}/fd").glob("*"):
         with contextlib.suppress(OSError):
@@ -136,7 +137,7 @@ class Process:
     def open_files(self, name: str) -> int:
         """How many of the children have a file of that name open."""
         return sum(
-            any(os.path.basename(path) == name for path in _open_files(child)) for child in self.children()
+            any(os.path.basename(path) == name for path in open_files(child)) for child in self.children()
         )
 
     def kill(self, *, family: bool = True) -> None:

@@ -37,7 +37,7 @@ def test_the_web_listens_where_and_as_often_as_it_is_told(system, eventually):
 
     web.says(f"Listening at: http://0.0.0.0:{port}")
     eventually(lambda: len(web.children()) == 3, "three web processes")
-    answer = httpx.get(f"http://127.0.0.1:{port}/healthz", trust_env=False)
+    answer = httpx.get(f"http://127.0.0.1:{port}/healthz", trust_env=False, timeout=60)
     assert answer.status_code == 200
 
 
