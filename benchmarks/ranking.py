@@ -141,7 +141,7 @@ def make_model(catalogue: Catalogue, random: np.random.Generator) -> Model:
     positive = np.maximum(likes, 1).astype(np.float32)
     embeddings = normal(items, length)
     voices: dict[str, Voice] = {
-        "als": AlternatingLeastSquares(normal(items, _ALS_COMPONENTS), np.array([10], np.float32)),
+        "als": AlternatingLeastSquares(normal(items, _ALS_COMPONENTS), np.full(items, 10, np.float32)),
         "lightfm": LightFMHybrid(
             embeddings=embeddings,
             biases=normal(items),

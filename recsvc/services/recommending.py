@@ -219,23 +219,26 @@ def similar_to(item_id: str, filters: Filters, *, is_preview: bool = False) -> R
     Raises:
         NotFoundError: There is no such item.
     """
-    what = None if is_preview else SIMILAR
-    item = items.find(item_id)
-    if item is None:
-        raise NotFoundError("item", item_id)
     view = serving().view()
-    index = view.indexes_of(np.array([item.item_key]))
-    if view.served is not None and view.newcomers is not None and len(index):
+
+    def rank() -> _Ranked:
+        item = items.find(item_id)
+        if item is None:
+            raise NotFoundError("item", item_id)
         selection = _selection(view, filters, [item.item_key])
-        chosen, scores = view.served.model.similar(int(index[0]), filters.k, selection, view.newcomers)
-        if len(chosen):
-            return _answer(what, filters, [_Ranked(view, SIMILAR, chosen, scores)])[0]
-    ranked = _rank(view, filters, None, _selection(view, filters, [item.item_key]))
-    return _answer(what, filters, [ranked])[0]
+        index = view.indexes_of(np.array([item.item_key]))
+        if view.served is not None and view.newcomers is not None and len(index):
+            chosen, scores = view.served.model.similar(int(index[0]), filters.k, selection, view.newcomers)
+            if len(chosen):
+                return _Ranked(view, SIMILAR, chosen, scores)
+        return _rank(view, filters, None, selection)
+
+    others = replace(filters, exclude={*filters.exclude, item_id})
+    return _answer_even_if_away(None if is_preview else SIMILAR, rank, view, others)
 
 
 def _answer_even_if_away(
-    what: str,
+    what: str | None,
     rank: Callable[[], _Ranked],
     view: ServingView,
     filters: Filters,

@@ -122,6 +122,7 @@ def test_while_postgresql_is_away_whom_the_web_knows_is_served_what_is_popular(m
         "poems": ("GET", "/recommendations?user_id=reader-1&category=poems"),
         "excluding": ("GET", "/recommendations?user_id=reader-1&k=29&exclude=book-2"),
         "session": ("POST", "/recommendations/session", {"item_ids": ["book-1"], "k": 29}),
+        "similar": ("GET", "/items/book-3/similar?k=29"),
         "trending": ("GET", "/recommendations/trending?k=5"),
         "latest": ("GET", "/recommendations/latest?k=5"),
     }
@@ -146,13 +147,16 @@ def test_while_postgresql_is_away_whom_the_web_knows_is_served_what_is_popular(m
     for name in ("popular", "trending", "latest"):
         assert (name, lists[name]["strategy"]) == (name, name)
         assert lists[name]["items"] == before[name].json()["items"]
-    assert {lists[name]["strategy"] for name in ("user", "poems", "excluding", "session")} == {"popular"}
+    assert {lists[name]["strategy"] for name in ("user", "poems", "excluding", "session", "similar")} == {
+        "popular"
+    }
     assert ids(lists["user"]) == ids(of_token_away.json()) == ids(popular)
     assert lists["user"]["user_id"] == of_token_away.json()["user_id"] == "reader-1"
     assert ids(lists["poems"]) == ["book-2"]
     everything = {f"book-{number}" for number in range(30)} - {"book-4"}
     assert set(ids(lists["excluding"])) == everything - {"book-2"}
     assert set(ids(lists["session"])) == everything - {"book-1"}
+    assert set(ids(lists["similar"])) == everything - {"book-3"}
     assert is_told_to_come_again(stranger)
     # Whoever writes to all of their readers would rather wait.
     assert is_told_to_come_again(system.call(*newsletter, Authorization=f"Bearer {key}"))
@@ -175,7 +179,7 @@ def test_a_postgresql_that_comes_back_is_used_again_without_a_restart(make_syste
         for _ in range(4)
         for call in (
             system.call("POST", "/interactions", {"user_id": "reader-1", "item_id": "x", "event": "view"}),
-            system.call("GET", "/items/book-1/similar"),
+            system.call("GET", "/items/book-1"),
             system.call("POST", "/recommendations/train"),
         )
     ]
