@@ -3,7 +3,7 @@
     python -m benchmarks.faults [--only NAME,…] [--times N] [--side-by-side N] [--seed N] [--json]
 
 Each fault is done to systems of real processes as the Procfile has them — two web processes, worker,
-scheduler, Redis — on a PostgreSQL each, which is the model store too; only `store_away_before_publishing` has
+scheduler, Redis — on a PostgreSQL each, which is the model store too; only `store_away_amid_a_training` has
 an S3 server for that. Meanwhile two readers ask for recommendations, each list by a new connection,
 and a shop writes interactions one by one, each with an `event_id`; what was not acknowledged is sent again.
 Moments are drawn at random. After each time it is asked of the system:
@@ -145,9 +145,10 @@ class Lane:
     random: random.Random
 
     def restart_worker(self, *arguments: str) -> None:
-        """Ends the worker, and starts one: an odd one, where there are arguments."""
+        """Ends a worker that has nothing to do, and starts one: an odd one, where there are arguments."""
         if self.worker.is_alive:
-            self.worker.terminate()
+            eventually(self.system.queue_is_idle, "the worker to have nothing to do")
+            self.worker.kill()
         command = [sys.executable, "-m", "benchmarks.odd_worker", *arguments]
         self.worker = self.system.run_beside("worker", command) if arguments else self.system.start_worker()
         self.worker.says("Listening on")
@@ -301,13 +302,11 @@ def database_restarted_amid_a_training(lane: Lane) -> Tried:
     return lane.finished(run_id, since, "restarted")
 
 
-def store_away_before_publishing(lane: Lane) -> Tried:
-    """The S3 server answers nobody, from when a training fits until after it has ended."""
-    run_id = lane.system.request_training()
-    eventually(lambda: lane.system.run(run_id)["stage"] in STAGES[4:], "the last fit", every=0.005)
+def store_away_amid_a_training(lane: Lane) -> Tried:
+    """The S3 server answers nobody from before a training begins until after it has ended."""
     lane.bucket.pause()
     since = time.monotonic()
-    run = lane.wait(run_id)
+    run = lane.wait(lane.system.request_training())
     lane.bucket.go_on()
     return lane.finished(
         lane.system.request_training(), since, f"{run['status']} in {run['stage']}; the next"
@@ -341,7 +340,7 @@ FAULTS: dict[str, tuple[Fault, int]] = {
     "web_killed_while_it_reloads": (web_killed_while_it_reloads, 20),
     "redis_emptied_amid_a_training": (redis_emptied_amid_a_training, 10),
     "database_restarted_amid_a_training": (database_restarted_amid_a_training, 10),
-    "store_away_before_publishing": (store_away_before_publishing, 5),
+    "store_away_amid_a_training": (store_away_amid_a_training, 5),
     "worker_an_hour_ahead": (worker_an_hour_ahead, 3),
     "worker_an_hour_behind": (worker_an_hour_behind, 3),
 }
@@ -446,7 +445,7 @@ def try_out(names: Sequence[str], seed: int) -> dict[str, Any]:
     """Does faults to one system, one after another."""
     tried: list[Tried] = []
     wrong: Counter[str] = Counter()
-    with prepared(seed, on_s3="store_away_before_publishing" in names) as lane:
+    with prepared(seed, on_s3="store_away_amid_a_training" in names) as lane:
         system = lane.system
         customers = Customers(system)
         with customers.at_it():

@@ -11,10 +11,10 @@ pytestmark = pytest.mark.processes
 SEED = 20261123
 
 # RQ takes a minute to miss a worker: test_abandoned_runs.py waits for that.
-ON_ONE_SYSTEM = sorted(FAULTS.keys() - {"worker_killed_at_any_moment", "store_away_before_publishing"})
+ON_ONE_SYSTEM = sorted(FAULTS.keys() - {"worker_killed_at_any_moment", "store_away_amid_a_training"})
 
 
-@pytest.mark.parametrize("names", [ON_ONE_SYSTEM, ["store_away_before_publishing"]], ids=["all", "store"])
+@pytest.mark.parametrize("names", [ON_ONE_SYSTEM, ["store_away_amid_a_training"]], ids=["all", "store"])
 def test_nothing_is_lost_and_no_list_is_refused_whatever_dies(names):
     result = together([try_out(names, SEED)])
 
