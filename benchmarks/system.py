@@ -13,6 +13,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import fields
@@ -186,13 +187,7 @@ class System:
         self.web: Web | None = None
         self._redis_server: Process | None = None
         self._numbers = count(1)
-        # A connection a request: so the kernel spreads requests over all web processes.
-        self._client = httpx.Client(
-            limits=httpx.Limits(max_keepalive_connections=0),
-            timeout=60,
-            trust_env=False,
-            verify=False,
-        )
+        self._clients = threading.local()
 
     # Processes
 
@@ -299,7 +294,6 @@ class System:
 
     def stop(self) -> None:
         """Kills all that was started."""
-        self._client.close()
         for process in self.processes:
             process.kill()
         if self.settings["REDIS_URL"] == EMBEDDED_REDIS:
@@ -330,7 +324,16 @@ class System:
         prefix = "" if path.endswith("z") or path == "/metrics" else "/api/v1"
         named = {name.replace("_", "-"): value for name, value in headers.items()}
         sent = {"Authorization": f"Bearer {ADMIN_KEY}"} | named
-        return self._client.request(method, f"{called.url}{prefix}{path}", json=json, headers=sent)
+        return self._client().request(method, f"{called.url}{prefix}{path}", json=json, headers=sent)
+
+    def _client(self) -> httpx.Client:
+        """This thread's own: one that several close connections of at once is not safe."""
+        if not hasattr(self._clients, "client"):
+            # A connection a request: so the kernel spreads requests over all web processes.
+            limits = httpx.Limits(max_keepalive_connections=0)
+            self._clients.client = httpx.Client(limits=limits, timeout=60, trust_env=False, verify=False)
+        client: httpx.Client = self._clients.client
+        return client
 
     def recommend(self, user_id: str = "reader-1", *, web: Web | None = None) -> dict[str, Any]:
         """Five recommendations for a user."""
