@@ -112,8 +112,8 @@ def _model(
         voices[ItemWeights.name] = ItemWeights(related())
     ordered = dict(sorted(voices.items()))
     alike = np.full((1, len(ordered)), 1 / len(ordered), np.float32)
-    blend = Blend(
-        np.ones(1, np.float32), alike, np.ones(len(ordered), np.float32), np.zeros(len(ordered), np.float32)
-    )
+    # Random scores have nothing to do with each other: of a cold item, LightFM's is all that can be expected.
+    slopes = np.array([name == LightFMHybrid.name for name in ordered], np.float32)
+    blend = Blend(np.ones(1, np.float32), alike, slopes, np.zeros(len(ordered), np.float32))
     nothing = np.empty(0, np.int32)
     return Model(keys, likes, nothing, nothing, ordered, blend)

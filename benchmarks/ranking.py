@@ -49,7 +49,6 @@ K = 20
 COMPONENTS = 64  # of the bare product
 OURS, LIGHTFM, PRODUCT = "recsvc", "lightfm_predict_argsort", "bare_product"
 
-_ALS_COMPONENTS = 256
 _MOST_ITEMS_FOR_WEIGHTS = 10_000
 _COLD_EVERY = 100
 _ITEMS_A_TASTE = 1_000
@@ -141,7 +140,7 @@ def make_model(catalogue: Catalogue, random: np.random.Generator) -> Model:
     positive = np.maximum(likes, 1).astype(np.float32)
     embeddings = normal(items, length)
     voices: dict[str, Voice] = {
-        "als": AlternatingLeastSquares(normal(items, _ALS_COMPONENTS), np.full(items, 10, np.float32)),
+        "als": AlternatingLeastSquares(normal(items, config.model_factors), np.full(items, 10, np.float32)),
         "lightfm": LightFMHybrid(
             embeddings=embeddings,
             biases=normal(items),

@@ -27,7 +27,9 @@ from redis import Redis
 from recsvc import create_app, valkey
 from recsvc.config import Config
 from recsvc.extensions import db
-from recsvc.services import keys
+from recsvc.services import catalogue, ingestion, keys
+from recsvc.services.catalogue import ItemContent
+from recsvc.services.ingestion import NewInteraction
 
 SHARED_DATA = Path(__file__).parents[2] / "shared" / "data"
 
@@ -213,6 +215,27 @@ def admin(call_as: Callable[[str | None], Caller]) -> Caller:
 def service(call_as: Callable[[str | None], Caller]) -> Caller:
     """A client with the shop backend's key."""
     return call_as("service")
+
+
+@pytest.fixture
+def shop(app: Flask) -> dict[str, list[str]]:
+    """Two shelves of eight books; twelve readers of each, every one of whom has left out two books."""
+    shelves = {shelf: [f"{shelf}-{number}" for number in range(8)] for shelf in ("crime", "poetry")}
+    rows = [
+        NewInteraction(f"{shelf}-reader-{reader}", item_id, "purchase" if number % 3 else "view")
+        for shelf, item_ids in shelves.items()
+        for reader in range(12)
+        for number, item_id in enumerate(item_ids)
+        if (number + reader) % 4
+    ]
+    with app.app_context():
+        catalogue.put_items(
+            (item_id, ItemContent(title=item_id.title(), categories=[shelf], features={"mood": [shelf]}))
+            for shelf, item_ids in shelves.items()
+            for item_id in item_ids
+        )
+        assert ingestion.record_batch(enumerate(rows)).accepted == len(rows)
+    return shelves
 
 
 @pytest.fixture(scope="session")

@@ -70,9 +70,11 @@ class Blueprint(flask_smorest.Blueprint):
 
     def arguments(self, schema: type[Schema], *, location: str = "json", **options: Any) -> Any:
         """Parses what comes in, and documents it with an example."""
+        # Of a class an instance would be made for each request, all its fields copied.
+        instance = schema()
         if location != "json":
-            return super().arguments(schema, location=location, **options)
-        parse = super().arguments(schema, example=example_of(schema), **options)
+            return super().arguments(instance, location=location, **options)
+        parse = super().arguments(instance, example=example_of(schema), **options)
         needs = _with_body if options.get("required", True) else _as_it_is
         return lambda view: self.doc(responses=_refusals(400, 413, 415))(needs(parse(view)))
 

@@ -35,6 +35,8 @@ def explain(
     history: History,
     items: NDArray[np.intp],
     newcomers: Newcomers,
+    *,
+    scores: NDArray[np.floating],
     features_of: Sequence[Sequence[int]],
 ) -> list[list[Reason]]:
     """Gives the reasons of each item of a list, the greatest first.
@@ -49,6 +51,7 @@ def explain(
         history: Of the user.
         items: Item indexes of the list, shape (c,).
         newcomers: As the list was ranked with.
+        scores: What it was ranked by, shape (c,).
         features_of: Feature keys of each listed item; read for those that nobody likes yet.
 
     Returns:
@@ -59,9 +62,8 @@ def explain(
     if not model.knows_user(history):
         return [[Reason("popular", -1, 1.0)] for _ in items]
     by_history, by_features = model.terms(history, items, newcomers)
-    totals = model.scores(history, items, newcomers)
-    rest = totals - by_history.sum(axis=0) - by_features.sum(axis=0)
-    named = _named(model, history, items, newcomers, by_history=by_history, totals=totals)
+    rest = scores - by_history.sum(axis=0) - by_features.sum(axis=0)
+    named = _named(model, history, items, newcomers, by_history=by_history, scores=scores)
     reasons = []
     for column, item in enumerate(items.tolist()):
         of_history = np.maximum(by_history[:, column], 0)
@@ -86,7 +88,7 @@ def _named(
     newcomers: Newcomers,
     *,
     by_history: NDArray[np.float32],
-    totals: NDArray[np.float32],
+    scores: NDArray[np.floating],
 ) -> list[list[int]]:
     most = min(MOST_NAMED, len(by_history))
     greatest = np.argsort(-by_history, axis=0, kind="stable")[:most]
@@ -94,7 +96,7 @@ def _named(
     without = model.scores_without(history, places.tolist(), items, newcomers)
     # Without an item without which nothing is known of the user, nothing would be scored for them.
     falls = np.zeros((len(by_history), len(items)), dtype=bool)
-    falls[places] = np.isnan(without) | (without < totals)
+    falls[places] = np.isnan(without) | (without < scores)
     return [
         [place for place in greatest[:, column].tolist() if falls[place, column]]
         for column in range(len(items))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -12,8 +11,8 @@ from scipy import sparse
 
 from recsvc.recommender.interactions import InteractionColumns, InteractionMatrix
 from recsvc.recommender.keys import locate
+from recsvc.recommender.pairs import count_by, date, divide, last, latest, pairs_of, part, without
 
-_AT_ONCE = 1 << 18  # interactions; what is needed to date one is then small beside the columns themselves
 _AS_LEARNED: sparse.csr_array[Any] = sparse.csr_array(np.empty((0, 0), np.float32))  # told by identity
 
 
@@ -68,15 +67,15 @@ def hold_out_latest(
         The rest, and what was held out of the chosen users.
     """
     random = np.random.default_rng(seed)
-    everybody = _pairs_of(matrix, _users_who_like(fewest_items, matrix))
-    held = _latest(matrix, columns, everybody, _part(share, everybody.counts()), random)
+    everybody = pairs_of(matrix, _users_who_like(fewest_items, matrix))
+    held = latest(matrix, columns, everybody, part(share, everybody.counts()), random)
     positions = everybody.positions[held]
     is_held = np.zeros(matrix.strengths.nnz, dtype=bool)
     is_held[positions] = True
     chosen = _some(everybody.user_indexes, most_users, random)
-    pairs = _pairs_of(matrix, chosen)
-    histories, relevant = _divide(matrix, pairs, is_held[pairs.positions])
-    return HeldOut(_without(matrix, positions), chosen, relevant, histories)
+    pairs = pairs_of(matrix, chosen)
+    histories, relevant = divide(matrix, pairs, is_held[pairs.positions])
+    return HeldOut(without(matrix, positions), chosen, relevant, histories)
 
 
 def hold_out_newest(
@@ -112,20 +111,20 @@ def hold_out_newest(
     came = np.zeros(len(lengths), dtype=bool)
     came[locate(matrix.user_keys, np.unique(columns.user_keys[since:]))] = True
     others = _some(np.flatnonzero(~came & (lengths >= max(2, fewest_items))), most_users, random)
-    pairs = _pairs_of(matrix, np.union1d(np.flatnonzero(came), others))
+    pairs = pairs_of(matrix, np.union1d(np.flatnonzero(came), others))
     received = replace(columns, occurred_at=np.arange(len(columns)))
-    firsts = _moments(matrix, received, pairs, np.minimum)
-    counts, new = pairs.counts(), _count_by(pairs.bounds, firsts >= since)
-    wanted = np.where((new > 0) & (new < counts), new, _part(share, counts))
+    firsts = date(matrix, received, pairs, np.minimum)
+    counts, new = pairs.counts(), count_by(pairs.bounds, firsts >= since)
+    wanted = np.where((new > 0) & (new < counts), new, part(share, counts))
     is_new = (new > 0) & ((new < counts) | (counts >= max(2, fewest_items)))
     is_other = (new == 0) & (counts >= max(2, fewest_items))
 
     newest = _some(np.flatnonzero(is_new), most_users, random)
     chosen = np.sort(np.append(newest, _some(np.flatnonzero(is_other), most_users - len(newest), random)))
-    of_chosen = _pairs_of(matrix, pairs.user_indexes[chosen])
-    held = _last(pairs, np.lexsort((firsts, pairs.owners())), wanted)[np.isin(pairs.owners(), chosen)]
-    histories, relevant = _divide(matrix, of_chosen, held)
-    rest = _without(matrix, of_chosen.positions[held])
+    of_chosen = pairs_of(matrix, pairs.user_indexes[chosen])
+    held = last(pairs, np.lexsort((firsts, pairs.owners())), wanted)[np.isin(pairs.owners(), chosen)]
+    histories, relevant = divide(matrix, of_chosen, held)
+    rest = without(matrix, of_chosen.positions[held])
     return HeldOut(rest, of_chosen.user_indexes, relevant, histories), is_new[chosen]
 
 
@@ -186,14 +185,14 @@ def hold_out_after(
         What came before the moment, and what the chosen users came to like after it.
     """
     random = np.random.default_rng(seed)
-    everybody = _pairs_of(matrix, np.arange(len(matrix.user_keys)))
-    is_after = _youngest(_moments(matrix, columns, everybody, np.minimum), share)
-    after = _count_by(everybody.bounds, is_after)
+    everybody = pairs_of(matrix, np.arange(len(matrix.user_keys)))
+    is_after = _youngest(date(matrix, columns, everybody, np.minimum), share)
+    after = count_by(everybody.bounds, is_after)
     able = np.flatnonzero((everybody.counts() - after >= fewest_items) & (after > 0))
     chosen = _some(able, most_users, random)
-    pairs = _pairs_of(matrix, chosen)
-    histories, relevant = _divide(matrix, pairs, is_after[pairs.positions])
-    return HeldOut(_without(matrix, is_after), chosen, relevant, histories)
+    pairs = pairs_of(matrix, chosen)
+    histories, relevant = divide(matrix, pairs, is_after[pairs.positions])
+    return HeldOut(without(matrix, is_after), chosen, relevant, histories)
 
 
 def hold_out_users(
@@ -223,10 +222,10 @@ def hold_out_users(
     """
     random = np.random.default_rng(seed)
     chosen = _some(_users_who_like(fewest_items, matrix), most_users, random)
-    pairs = _pairs_of(matrix, chosen)
-    held = _latest(matrix, columns, pairs, _part(share, pairs.counts()), random)
-    histories, relevant = _divide(matrix, pairs, held)
-    return HeldOut(_without(matrix, pairs.positions), chosen, relevant, histories)
+    pairs = pairs_of(matrix, chosen)
+    held = latest(matrix, columns, pairs, part(share, pairs.counts()), random)
+    histories, relevant = divide(matrix, pairs, held)
+    return HeldOut(without(matrix, pairs.positions), chosen, relevant, histories)
 
 
 def hold_out_items(matrix: InteractionMatrix, *, item_share: float, most_users: int, seed: int) -> HeldOut:
@@ -244,166 +243,29 @@ def hold_out_items(matrix: InteractionMatrix, *, item_share: float, most_users: 
     random = np.random.default_rng(seed)
     strengths = matrix.strengths
     liked = np.unique(strengths.indices)
-    wanted = min(int(_part(item_share, np.array(len(liked)))), len(liked))
+    wanted = min(int(part(item_share, np.array(len(liked)))), len(liked))
     cold = np.sort(random.choice(liked, wanted, replace=False)).astype(np.intp)
     is_cold = np.zeros(strengths.shape[1], dtype=bool)
     is_cold[cold] = True
     is_held = is_cold[strengths.indices]
-    held = _count_by(strengths.indptr, is_held)
+    held = count_by(strengths.indptr, is_held)
     chosen = _some(np.flatnonzero((held > 0) & (held < np.diff(strengths.indptr))), most_users, random)
-    pairs = _pairs_of(matrix, chosen)
-    histories, relevant = _divide(matrix, pairs, is_held[pairs.positions])
-    return HeldOut(_without(matrix, is_held), chosen, relevant, histories, cold)
-
-
-@dataclass(frozen=True)
-class _Pairs:
-    """The liked pairs of some users, user by user, each user's by ascending item.
-
-    Attributes:
-        user_indexes: intp, shape (n,), ascending.
-        positions: Integers, shape (p,): where in the matrix's `indices` and `data` each pair is.
-        bounds: Integers, shape (n + 1,): the pairs of the i-th user are bounds[i] up to bounds[i + 1].
-    """
-
-    user_indexes: NDArray[np.intp]
-    positions: NDArray[Any]
-    bounds: NDArray[Any]
-
-    def counts(self) -> NDArray[Any]:
-        counts: NDArray[Any] = np.diff(self.bounds)
-        return counts
-
-    def owners(self) -> NDArray[np.int32]:
-        """Which of the users each pair is of: int32, shape (p,)."""
-        return np.repeat(np.arange(len(self.user_indexes), dtype=np.int32), self.counts())
-
-
-def _pairs_of(matrix: InteractionMatrix, users: NDArray[np.intp]) -> _Pairs:
-    indptr = matrix.strengths.indptr
-    counts = np.diff(indptr)[users]
-    bounds = _bounds(counts, indptr.dtype)
-    # A count-up, moved for each user to where their row begins.
-    positions = np.repeat(indptr[users] - bounds[:-1], counts)
-    positions += np.arange(len(positions), dtype=indptr.dtype)
-    return _Pairs(users, positions, bounds)
-
-
-def _moments(
-    matrix: InteractionMatrix, columns: InteractionColumns, pairs: _Pairs, of_two: np.ufunc
-) -> NDArray[np.int64]:
-    """Dates pairs by their first or their last interaction.
-
-    Args:
-        matrix: Built from `columns`.
-        columns: All interactions.
-        pairs: Which pairs.
-        of_two: `np.minimum` for the first, `np.maximum` for the last.
-
-    Returns:
-        int64, shape (p,): microseconds since 1970.
-    """
-    items = matrix.strengths.shape[1]
-    place = np.full(len(matrix.user_keys), -1, np.int64)
-    place[pairs.user_indexes] = np.arange(len(pairs.user_indexes))
-    # One ascending number a pair: users ascend, and in a row of a CSR made from coordinates items do.
-    numbers = pairs.owners() * np.int64(items)
-    numbers += matrix.strengths.indices[pairs.positions]
-    limit = np.iinfo(np.int64)
-    moments = np.full(len(numbers), limit.max if of_two is np.minimum else limit.min, np.int64)
-    for start in range(0, len(columns), _AT_ONCE):
-        some = slice(start, start + _AT_ONCE)
-        owners = place[locate(matrix.user_keys, columns.user_keys[some])]
-        rows = np.flatnonzero(owners >= 0)
-        wanted = owners[rows] * items + locate(matrix.item_keys, columns.item_keys[some][rows])
-        # Looking numbers up in their order reads memory in its order: several times as fast.
-        order = np.argsort(wanted)
-        found = locate(numbers, wanted[order])
-        is_liked = found >= 0
-        of_two.at(moments, found[is_liked], columns.occurred_at[some][rows[order[is_liked]]])
-    return moments
-
-
-def _latest(
-    matrix: InteractionMatrix,
-    columns: InteractionColumns,
-    pairs: _Pairs,
-    wanted: NDArray[np.intp],
-    random: np.random.Generator,
-) -> NDArray[np.bool_]:
-    """Which pairs are a user's latest by their last interaction; of the same moment, chance decides.
-
-    Args:
-        matrix: Built from `columns`.
-        columns: All interactions.
-        pairs: All liked pairs of some users.
-        wanted: intp, shape (n,): how many of each user's.
-        random: Breaks ties.
-
-    Returns:
-        Shape (p,).
-    """
-    moments = _moments(matrix, columns, pairs, np.maximum)
-    return _last(pairs, np.lexsort((random.random(len(moments)), moments, pairs.owners())), wanted)
-
-
-def _last(pairs: _Pairs, order: NDArray[np.intp], wanted: NDArray[np.intp]) -> NDArray[np.bool_]:
-    """Which pairs are the last of their user in an order that keeps users together, shape (p,)."""
-    # Sorted so, every user's pairs stay between the same bounds.
-    is_last = np.arange(len(order)) >= np.repeat(pairs.bounds[1:] - wanted, pairs.counts())
-    held = np.zeros(len(order), dtype=bool)
-    held[order[is_last]] = True
-    return held
+    pairs = pairs_of(matrix, chosen)
+    histories, relevant = divide(matrix, pairs, is_held[pairs.positions])
+    return HeldOut(without(matrix, is_held), chosen, relevant, histories, cold)
 
 
 def _youngest(moments: NDArray[np.int64], share: float) -> NDArray[np.bool_]:
     """Which moments are among the last of all, those that are equal being kept together."""
     if len(moments) == 0:
         return np.zeros(0, dtype=bool)
-    first = len(moments) - min(int(_part(share, np.array(len(moments)))), len(moments))
+    first = len(moments) - min(int(part(share, np.array(len(moments)))), len(moments))
     cut = np.partition(moments, first)[first]
     with_ties, without_ties = moments >= cut, moments > cut
     too_many = np.count_nonzero(with_ties) - share * len(moments)
     too_few = share * len(moments) - np.count_nonzero(without_ties)
     nearest: NDArray[np.bool_] = with_ties if too_many < too_few else without_ties
     return nearest
-
-
-def _divide(
-    matrix: InteractionMatrix, pairs: _Pairs, held: NDArray[np.bool_]
-) -> tuple[sparse.csr_array[Any], list[NDArray[np.intp]]]:
-    """Divides users' pairs into histories and held-out items.
-
-    Args:
-        matrix: Where the pairs are from.
-        pairs: All liked pairs of n users.
-        held: Shape (p,): which are held out.
-
-    Returns:
-        CSR float32, shape (n, items); and for each user the held-out item indexes, ascending.
-    """
-    strengths = matrix.strengths
-    held_counts = _count_by(pairs.bounds, held)
-    kept = pairs.positions[~held]
-    histories = sparse.csr_array(
-        (
-            strengths.data[kept],
-            strengths.indices[kept],
-            _bounds(pairs.counts() - held_counts, strengths.indptr.dtype),
-        ),
-        shape=(len(pairs.user_indexes), strengths.shape[1]),
-    )
-    items = strengths.indices[pairs.positions[held]].astype(np.intp)
-    bounds = _bounds(held_counts, np.intp).tolist()
-    return histories, [items[begin:end] for begin, end in pairwise(bounds)]
-
-
-def _without(matrix: InteractionMatrix, held: NDArray[Any]) -> sparse.csr_array[Any]:
-    """A copy of the strengths without some, which are told by a mask or by their positions."""
-    rest = matrix.strengths.copy()
-    rest.data[held] = 0
-    rest.eliminate_zeros()
-    return rest
 
 
 def _users_who_like(fewest_items: int, matrix: InteractionMatrix) -> NDArray[np.intp]:
@@ -413,22 +275,3 @@ def _users_who_like(fewest_items: int, matrix: InteractionMatrix) -> NDArray[np.
 
 def _some(users: NDArray[np.intp], most: int, random: np.random.Generator) -> NDArray[np.intp]:
     return np.sort(random.choice(users, min(most, len(users)), replace=False))
-
-
-def _part(share: float, counts: NDArray[Any]) -> NDArray[np.intp]:
-    """A share of each count, rounded, at least one."""
-    return np.maximum(1, np.rint(share * counts)).astype(np.intp)
-
-
-def _bounds(counts: NDArray[Any], dtype: Any) -> NDArray[Any]:
-    """Where the runs of these lengths begin, and where the last one ends: shape (n + 1,)."""
-    bounds = np.zeros(len(counts) + 1, dtype)
-    np.cumsum(counts, out=bounds[1:])
-    return bounds
-
-
-def _count_by(bounds: NDArray[Any], mask: NDArray[np.bool_]) -> NDArray[Any]:
-    """How many are true from each bound to the next: shape (n,) for n + 1 bounds."""
-    # By differences of a running count, as `np.add.reduceat` does not give 0 where two bounds are the same.
-    counts: NDArray[Any] = np.diff(_bounds(mask, bounds.dtype)[bounds])
-    return counts

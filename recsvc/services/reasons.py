@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from recsvc.recommender import explain as explaining
 from recsvc.recommender.explain import explain
+from recsvc.recommender.model import Model
 from recsvc.services.serving_view import ServingView
 from recsvc.services.tastes import Taste
 from recsvc.storage.queries import features
@@ -43,21 +44,22 @@ class Reason:
     feature: str | None = None
 
 
-def reasons_for(view: ServingView, taste: Taste | None, chosen: NDArray[np.intp]) -> list[list[Reason]]:
+def reasons_for(
+    view: ServingView, taste: Taste | None, chosen: NDArray[np.intp], scores: NDArray[np.floating]
+) -> list[list[Reason]]:
     """Reasons for each item of a list, the greatest first.
 
     Args:
         view: What the list was made from.
         taste: Of whom; None where nothing is known, so that the list is of what is popular.
         chosen: Item indexes.
+        scores: What they were ranked by.
     """
     if taste is None or view.served is None or view.newcomers is None:
         return [[Reason("popular", 1.0)] for _ in chosen]
     model = view.served.model
-    cold = [int(view.item_keys[index]) for index in chosen.tolist() if model.is_cold(index)]
-    features_of_cold = features.keys_of_owners("item", cold) if cold else {}
-    features_of = [features_of_cold.get(int(view.item_keys[index]), []) for index in chosen.tolist()]
-    explained = explain(model, taste.history, chosen, view.newcomers, features_of)
+    features_of = _features_of_cold(view, model, chosen)
+    explained = explain(model, taste.history, chosen, view.newcomers, scores=scores, features_of=features_of)
     named_keys = {
         int(model.item_keys[taste.history.indexes[reason.place]])
         for of_item in explained
@@ -65,7 +67,13 @@ def reasons_for(view: ServingView, taste: Taste | None, chosen: NDArray[np.intp]
         if reason.because == "interaction"
     }
     ids = view.names_of(named_keys)
-    labels = features.labels_of({key for keys in features_of for key in keys} | {*taste.feature_keys})
+    speaking = {
+        (taste.feature_keys if reason.because == "user_feature" else feature_keys)[reason.place]
+        for of_item, feature_keys in zip(explained, features_of, strict=True)
+        for reason in of_item
+        if _BECAUSE[reason.because] == "feature"
+    }
+    labels = features.labels_of(speaking)
 
     def told(reason: explaining.Reason, feature_keys: Sequence[int]) -> Reason:
         because = _BECAUSE[reason.because]
@@ -81,3 +89,13 @@ def reasons_for(view: ServingView, taste: Taste | None, chosen: NDArray[np.intp]
         [told(reason, feature_keys) for reason in of_item]
         for of_item, feature_keys in zip(explained, features_of, strict=True)
     ]
+
+
+def _features_of_cold(view: ServingView, model: Model, chosen: NDArray[np.intp]) -> list[list[int]]:
+    """Feature keys of each item that nobody likes yet; no other is scored through them."""
+    keys = view.item_keys[chosen].tolist()
+    if not len(model.item_feature_keys):
+        return [[] for _ in keys]
+    cold = [key for key, index in zip(keys, chosen.tolist(), strict=True) if model.is_cold(index)]
+    found = features.keys_of_owners("item", cold)
+    return [found.get(key, []) for key in keys]

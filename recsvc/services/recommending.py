@@ -286,7 +286,7 @@ def _rank(
         chosen, scores = view.served.model.recommend(
             taste.history, filters.k, selection, view.newcomers, diversity=filters.diversity
         )
-    reasons = reasons_for(view, taste, chosen) if filters.explain else None
+    reasons = reasons_for(view, taste, chosen, scores) if filters.explain else None
     strategy = taste.strategy if taste else POPULAR
     return _Ranked(view, strategy, chosen, scores, user_id, experiment, reasons)
 
@@ -300,7 +300,7 @@ def _by_score(
 ) -> _Ranked:
     allowed = selection.everything()
     chosen = allowed[selection.best(allowed, scores[allowed], filters.k)]
-    reasons = reasons_for(view, None, chosen) if filters.explain else None
+    reasons = reasons_for(view, None, chosen, scores[chosen]) if filters.explain else None
     return _Ranked(view, strategy, chosen, scores[chosen], reasons=reasons)
 
 

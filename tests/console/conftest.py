@@ -27,8 +27,7 @@ from recsvc.config import Config
 from recsvc.demo import system
 from recsvc.demo.shop import open_shop
 from recsvc.extensions import db
-from recsvc.services import catalogue, figures, ingestion, keys, training
-from recsvc.services.catalogue import ItemContent
+from recsvc.services import figures, ingestion, keys, training
 from recsvc.services.experiments import user_hash
 from recsvc.services.ingestion import NewInteraction
 from recsvc.services.recommending import Filters, preview_for_user
@@ -37,7 +36,6 @@ from recsvc.storage.database import write_transaction
 from recsvc.storage.queries import shop_ids, shown
 
 SETTINGS_KEY = "admin-key-of-the-settings"
-SHELVES = {shelf: [f"{shelf}-{number}" for number in range(8)] for shelf in ("crime", "poetry")}
 
 ADMIN_KEY = "admin-key-of-a-test"
 SETTINGS = {
@@ -117,26 +115,7 @@ def operator(app: Flask) -> Operator:
 
 
 @pytest.fixture
-def shop(app: Flask) -> None:
-    """Two shelves of eight books and their readers."""
-    with app.app_context():
-        catalogue.put_items(
-            (item_id, ItemContent(title=item_id.title(), categories=[shelf], features={"mood": [shelf]}))
-            for shelf, item_ids in SHELVES.items()
-            for item_id in item_ids
-        )
-        rows = [
-            NewInteraction(f"{shelf}-reader-{reader}", item_id, "purchase" if number % 3 else "view")
-            for shelf, item_ids in SHELVES.items()
-            for reader in range(12)
-            for number, item_id in enumerate(item_ids)
-            if (number + reader) % 4
-        ]
-        assert not ingestion.record_batch(enumerate(rows)).rejected
-
-
-@pytest.fixture
-def trained(app: Flask, shop: None) -> str:
+def trained(app: Flask, shop: dict[str, list[str]]) -> str:
     """The shop with a model; gives its version."""
     with app.app_context():
         run, _ = training.request("manual", requested_by="test")

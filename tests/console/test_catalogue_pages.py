@@ -17,10 +17,8 @@ from recsvc.services.catalogue import ItemContent
 from recsvc.services.ingestion import NewInteraction
 from recsvc.services.recommending import Filters
 
-SHELVES = {shelf: [f"{shelf}-{number}" for number in range(8)] for shelf in ("crime", "poetry")}
 
-
-def test_items_that_are_never_recommended_are_found(app, operator, trained):
+def test_items_that_are_never_recommended_are_found(app, operator, shop, trained):
     with app.app_context():
         listed = {i.item_id for i in recommending.for_user("crime-reader-1", Filters(k=3)).items}
         app.extensions["recsvc.recorder"].write()
@@ -31,7 +29,7 @@ def test_items_that_are_never_recommended_are_found(app, operator, trained):
     page = operator.look("catalogue/?only=never")
 
     found = set(operator.ids_on(page))
-    everything = {item_id for item_ids in SHELVES.values() for item_id in item_ids}
+    everything = {item_id for item_ids in shop.values() for item_id in item_ids}
     assert found == everything - listed - {"poetry-7"}
     assert never == len(found)
 

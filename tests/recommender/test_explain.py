@@ -16,8 +16,11 @@ def features_of(items) -> list[list[int]]:
     return [[item % 5, 9] for item in items.tolist()]
 
 
-def told(model, history, items) -> list[list[Reason]]:
-    return explain(model, history, items, model.newcomers, features_of(items))
+def told(model, history, items, features=None, newcomers=None) -> list[list[Reason]]:
+    newcomers = newcomers or model.newcomers
+    scores = model.scores(history, items, newcomers)
+    features = features or features_of(items)
+    return explain(model, history, items, newcomers, scores=scores, features_of=features)
 
 
 @pytest.fixture(scope="module")
@@ -81,7 +84,7 @@ def test_history_and_popularity_have_the_shares_of_their_terms(
     voices = {"lightfm": hybrid_of([[1, 0], [0.75, 1]]), "popularity": popularity_of([1, 1])}
     model = model_of([1, 1], voices, [1, 1 / np.log(2)])
 
-    (reasons,) = explain(model, history_of({0: 1}), np.array([1]), model.newcomers, [[]])
+    (reasons,) = told(model, history_of({0: 1}), np.array([1]), [[]])
 
     assert reasons == [Reason("interaction", 0, 0.75), Reason("popular", -1, 0.25)]
 
@@ -90,7 +93,7 @@ def test_what_speaks_against_an_item_has_no_share(model_of, hybrid_of, popularit
     voices = {"lightfm": hybrid_of([[1, 0], [-1, 1]]), "popularity": popularity_of([1, 1])}
     model = model_of([1, 1], voices, [1, 1])
 
-    (reasons,) = explain(model, history_of({0: 1}), np.array([1]), model.newcomers, [[]])
+    (reasons,) = told(model, history_of({0: 1}), np.array([1]), [[]])
 
     assert reasons == [Reason("popular", -1, 1.0)]
 
@@ -100,7 +103,7 @@ def test_features_of_a_user_are_named_by_their_places(model_of, hybrid_of, popul
     hybrid = hybrid_of([[1, 1]], user_features=[[9, 9], [3, 0], [0, 1]])
     model = model_of([0 + 1], {"lightfm": hybrid}, [1])
 
-    (reasons,) = explain(model, history_of({}, [1, 2]), np.array([0]), model.newcomers, [[]])
+    (reasons,) = told(model, history_of({}, [1, 2]), np.array([0]), [[]])
 
     assert reasons == [Reason("user_feature", 0, 0.75), Reason("user_feature", 1, 0.25)]
 
@@ -121,13 +124,13 @@ def with_cold(model_of, hybrid_of):
 
 
 def test_a_cold_item_is_told_through_its_features(with_cold, history_of):
-    (reasons,) = explain(with_cold, history_of({0: 1}), np.array([2]), with_cold.newcomers, [[60, 50]])
+    (reasons,) = told(with_cold, history_of({0: 1}), np.array([2]), [[60, 50]])
 
     assert reasons == [Reason("item_feature", 1, 0.75), Reason("item_feature", 0, 0.25)]
 
 
 def test_a_feature_that_the_model_does_not_know_explains_nothing(with_cold, history_of):
-    (reasons,) = explain(with_cold, history_of({0: 1}), np.array([2]), with_cold.newcomers, [[77, 50]])
+    (reasons,) = told(with_cold, history_of({0: 1}), np.array([2]), [[77, 50]])
 
     assert reasons == [Reason("item_feature", 1, 1.0)]
 
@@ -142,6 +145,6 @@ def test_where_the_model_learned_no_feature_a_new_item_with_one_can_be_told(mode
     model = model_of([1, 1], {"lightfm": hybrid_of([[1, 0], [0, 1]])}, [1], slopes=[1])
     newcomers = model.introduce([[77]])
 
-    (reasons,) = explain(model, history_of({0: 1}), np.array([2]), newcomers, [[77]])
+    (reasons,) = told(model, history_of({0: 1}), np.array([2]), [[77]], newcomers)
 
     assert sum(reason.share for reason in reasons) == 1

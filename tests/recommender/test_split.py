@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import sparse
 
-from recsvc.recommender import split
+from recsvc.recommender import pairs
 from recsvc.recommender.interactions import EventScale, InteractionColumns, InteractionMatrix, build_matrix
 from recsvc.recommender.split import (
     HeldOut,
@@ -137,7 +137,7 @@ def test_what_was_done_between_two_looks_at_the_columns_is_not_missed(monkeypatc
     columns = columns_of(*((u, i, LIKE, t) for u, i, t in random.integers(0, [9, 30, 99], (400, 3)).tolist()))
     _, whole = hold_out(columns)
 
-    monkeypatch.setattr(split, "_AT_ONCE", 7)
+    monkeypatch.setattr(pairs, "_AT_ONCE", 7)
     _, in_parts = hold_out(columns)
 
     assert [items.tolist() for items in in_parts.relevant] == [items.tolist() for items in whole.relevant]

@@ -11,7 +11,6 @@ from flask import Flask
 
 from recsvc.demo.readers import generate_interactions, load_catalogue
 from recsvc.services import ingestion, registry, training
-from recsvc.services.catalogue import ItemContent, put_items
 from recsvc.services.ingestion import NewInteraction
 from recsvc.services.recommending import Filters, for_user
 from recsvc.services.serving import serving
@@ -19,8 +18,6 @@ from recsvc.storage.database import chunks
 from recsvc.storage.models import TrainingRun
 
 Row = dict[str, Any]
-
-SHELVES = {shelf: [f"{shelf}-{number}" for number in range(8)] for shelf in ("crime", "poetry")}
 
 
 @pytest.fixture
@@ -32,25 +29,6 @@ def do(context: Flask) -> Callable[..., int]:
         return keys[-1]
 
     return write
-
-
-@pytest.fixture
-def shop(context: Flask) -> dict[str, list[str]]:
-    """Two shelves of eight books; twelve readers of each, every one of whom has left out two books."""
-    put_items(
-        (item_id, ItemContent(title=item_id.title(), categories=[shelf], features={"mood": [shelf]}))
-        for shelf, item_ids in SHELVES.items()
-        for item_id in item_ids
-    )
-    rows = [
-        NewInteraction(f"{shelf}-reader-{reader}", item_id, "purchase" if number % 3 else "view")
-        for shelf, item_ids in SHELVES.items()
-        for reader in range(12)
-        for number, item_id in enumerate(item_ids)
-        if (number + reader) % 4
-    ]
-    assert ingestion.record_batch(enumerate(rows)).accepted == len(rows)
-    return SHELVES
 
 
 @pytest.fixture(scope="session")

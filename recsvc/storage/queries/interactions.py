@@ -43,7 +43,6 @@ _KNOWN = (
     .select_from(_users.join(_items, _items.c.item_id == bindparam("of_item")))
     .where(_users.c.user_id == bindparam("of_user"), _items.c.deleted_at.is_(None))
 )
-_LOOKED_THROUGH = 1_000  # interactions, for users who did something last
 
 
 class HistoryRow(NamedTuple):
@@ -111,7 +110,8 @@ def history(user_id: str) -> tuple[int | None, list[HistoryRow]]:
     Returns:
         The user's key, None where there is no such user, and their interactions.
     """
-    rows = db.session.execute(_HISTORY, {"user_id": user_id}).all()
+    # Past the session, which has nothing to add to rows that are no objects.
+    rows = db.session.connection().execute(_HISTORY, {"user_id": user_id}).all()
     if not rows:
         return None, []
     return rows[0][0], [HistoryRow._make(row[1:]) for row in rows if row[1] is not None]
