@@ -8,13 +8,14 @@ import signal
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from resource import struct_rusage
 from types import FrameType
 
 import structlog
 from flask import Flask
 from redis.exceptions import RedisError
-from rq import Worker
+from rq import Queue, Worker
 from rq.exceptions import StopRequested
 from rq.job import Job
 from rq.logutils import setup_loghandlers
@@ -32,6 +33,7 @@ from recsvc.storage.database import is_unavailable
 logger = structlog.get_logger(__name__)
 
 _RETRY_EVERY = 2.0  # seconds
+_HEARD_WITHIN = 5.0  # seconds
 _SHORTER_WAIT = 15  # seconds by which RQ waits shorter for a job than its worker's time to live
 
 
@@ -57,7 +59,24 @@ class PatientWorker(Worker):
             super().request_stop(signum, frame)  # type: ignore[no-untyped-call]
         except StopRequested:
             # This is an Exception, and may be swallowed wherever the signal came in: by a log's handler, say.
+            # Where an object is at its end even what is raised now is, so it is raised until it is heard.
+            signal.signal(signal.SIGALRM, _leave)
+            signal.setitimer(signal.ITIMER_REAL, _HEARD_WITHIN, _HEARD_WITHIN)
             raise SystemExit(0) from None
+
+    def fork_work_horse(self, job: Job, queue: Queue) -> None:
+        """Starts the process that a job is done in."""
+        super().fork_work_horse(job, queue)
+        if self.told_to_stop:
+            # That was when there was no process to end yet.
+            self.kill_horse()
+
+    def kill_horse(self, sig: signal.Signals = signal.SIGKILL) -> None:
+        """Ends the process that a job is done in, and all that it has started."""
+        # It makes a group of its own; before it comes to that, its group is that of the worker.
+        with suppress(ProcessLookupError, PermissionError):
+            os.setpgid(self.horse_pid, self.horse_pid)
+        super().kill_horse(sig)
 
     def handle_work_horse_killed(self, job: Job, retpid: int, ret_val: int, rusage: struct_rusage) -> None:
         """Looks after the job of a process that was killed, and its run."""

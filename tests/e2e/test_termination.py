@@ -46,6 +46,59 @@ run_worker()
     assert worker.wait(within=25) == 0
 
 
+def test_a_worker_that_is_told_to_stop_while_an_object_comes_to_its_end_stops(system):
+    # Whatever is raised in `__del__` is told on standard error, and lost.
+    script = """
+import logging, os, signal
+from jobs.processes import run_worker
+
+class Ending:
+    def __del__(self):
+        os.kill(os.getpid(), signal.SIGTERM)
+
+class StoppingOnce(logging.Handler):
+    def emit(self, record):
+        if "cleaning registries" in record.getMessage():
+            logging.getLogger("rq.worker").removeHandler(self)
+            Ending()
+
+logging.getLogger("rq.worker").addHandler(StoppingOnce())
+run_worker()
+"""
+    worker = system.run_beside("worker", [sys.executable, "-c", script])
+
+    assert worker.wait(within=25) == 0
+
+
+def test_a_worker_told_to_stop_as_it_starts_a_training_hands_its_run_back(system):
+    # The process is there, and the worker does not know of it yet.
+    script = """
+import os, signal
+from jobs.processes import run_worker
+
+fork = os.fork
+
+def forking():
+    child = fork()
+    if child:
+        os.kill(os.getpid(), signal.SIGTERM)
+    return child
+
+os.fork = forking
+run_worker()
+"""
+    system.start_web()
+    system.fill()
+    run_id = system.request_training()
+
+    worker = system.run_beside("worker", [sys.executable, "-c", script])
+
+    assert worker.wait(within=25) == 0
+    assert system.run(run_id)["status"] == "queued"
+    system.start_worker()
+    system.wait_for(run_id, "succeeded", within=30)
+
+
 def test_a_worker_and_a_scheduler_end_well_while_redis_is_away(system, eventually):
     worker, scheduler = system.start_worker(), system.start_scheduler()
     worker.says("Listening on")
