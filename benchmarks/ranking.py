@@ -33,8 +33,9 @@ from threadpoolctl import threadpool_limits
 from recsvc.config import Config
 from recsvc.recommender.blend import Blend
 from recsvc.recommender.examples import History
-from recsvc.recommender.model import Model, Selection
+from recsvc.recommender.model import Model
 from recsvc.recommender.relations import Relations, join, strongest
+from recsvc.recommender.selection import Selection
 from recsvc.recommender.voice import Voice
 from recsvc.recommender.voices.als import AlternatingLeastSquares
 from recsvc.recommender.voices.item_weights import ItemWeights

@@ -12,7 +12,8 @@ from recsvc.recommender.examples import Examples, History
 from recsvc.recommender.interactions import InteractionColumns, InteractionMatrix
 from recsvc.recommender.keys import locate
 from recsvc.recommender.metrics import difference_interval, evaluate_lists
-from recsvc.recommender.model import Model, Selection
+from recsvc.recommender.model import Model
+from recsvc.recommender.selection import Selection
 from recsvc.recommender.split import HeldOut, hold_out_newest
 
 K = 20

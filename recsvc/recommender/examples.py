@@ -35,15 +35,6 @@ class History:
         """How many items are liked."""
         return int((self.strengths > 0).sum())
 
-    def without_each(self, places: Sequence[int]) -> History:
-        """Variations of the history, one item counting nothing in each: `strengths` of shape (places, h).
-
-        What makes a vector of a history makes vectors of its variations.
-        """
-        strengths = np.tile(self.strengths, (len(places), 1))
-        strengths[np.arange(len(places)), places] = 0
-        return History(self.indexes, strengths, self.features)
-
     def without(self, place: int) -> History:
         """The same history, one item left out."""
         return History(np.delete(self.indexes, place), np.delete(self.strengths, place), self.features)

@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recsvc.recommender.examples import History
-from recsvc.recommender.model import Model, Newcomers
+from recsvc.recommender.model import Model
+from recsvc.recommender.newcomers import Newcomers
 
 MOST_NAMED = 5
 _DIGITS = 1_000  # shares are told in thousandths

@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from recsvc.recommender.examples import Examples, History
+from recsvc.recommender.fold_in import fold_in, fold_in_without_each
 from recsvc.recommender.voice import Voice
 
 _ROWS_AT_ONCE = 4096
@@ -34,27 +36,30 @@ class FactorVoice(Voice):
         """How much each item of the history counts: its coefficient in the user's vector.
 
         Args:
-            history: Of one user, or variations of it, strengths being of shape (v, h).
+            history: Of one user.
             embeddings: float32, shape (h, d): of the items in it.
 
         Returns:
-            float32, of the shape of the strengths; and what the vector's components are multiplied with,
-            float32, shape (d,) or (v, d), None for nothing.
+            float32, shape (h,); and what the vector's components are multiplied with, float32, shape (d,),
+            None for nothing.
         """
 
     def parts(self, history: History) -> NDArray[np.float32]:
         """What each item of the history adds to the user's vector, float32, shape (h, d)."""
-        embeddings = self.embeddings[history.indexes]
+        embeddings = self._embeddings_of(history)
         coefficients, metric = self.counting(history, embeddings)
         parts = coefficients[:, None] * embeddings
         return parts if metric is None else parts * metric
 
     def vector(self, history: History) -> NDArray[np.float32]:
-        """The user's vector, float32, shape (d,); shape (v, d) for variations of a history."""
-        embeddings = self.embeddings[history.indexes]
+        """The user's vector, float32, shape (d,)."""
+        embeddings = self._embeddings_of(history)
         coefficients, metric = self.counting(history, embeddings)
         vector = coefficients @ embeddings
         return vector if metric is None else vector * metric
+
+    def _embeddings_of(self, history: History) -> NDArray[np.float32]:
+        return self.embeddings.take(history.indexes, axis=0, mode="clip")
 
     def finish(self, scores: NDArray[np.float32], items: NDArray[np.intp] | slice) -> NDArray[np.float32]:
         """Turns products into scores, along the last axis; here it leaves them as they are."""
@@ -81,6 +86,87 @@ class FactorVoice(Voice):
     def shares(self, history: History, items: NDArray[np.intp]) -> NDArray[np.float32]:
         """What each item of the history adds."""
         return self.parts(history) @ self.embeddings[items].T
+
+
+@dataclass(frozen=True)
+class System:
+    """What is solved for a user's vector, as `fold_in` takes it, and what of the history it was made from.
+
+    Attributes:
+        confidences: Shape (h,).
+        wanted: Shape (h,).
+        base: Shape (d,); None for the identity.
+        liked: How many items are liked.
+        total: Of the strengths of liked items.
+    """
+
+    confidences: NDArray[np.floating]
+    wanted: NDArray[np.floating]
+    base: NDArray[np.float32] | None
+    liked: int
+    total: float
+
+
+class FoldedInVoice(FactorVoice):
+    """A voice of item embeddings whose users are solved for."""
+
+    @abstractmethod
+    def system(self, history: History, without: float = 0.0) -> System:
+        """What is solved for a history.
+
+        Args:
+            history: Of one user.
+            without: Strength of an item that is to be left out; 0 for none. What is common to all items, as
+                how many there are, is told without it.
+        """
+
+    def scaled(
+        self,
+        coefficients: NDArray[np.float32],
+        wanted: NDArray[np.floating],
+        embeddings: NDArray[np.float32],
+        system: System,
+        history: History,
+    ) -> NDArray[np.float32]:
+        """Brings coefficients, shape (…, h), found for what is wanted, to the scale of scores."""
+        return coefficients
+
+    def completed(self, vectors: NDArray[np.float32], history: History, liked: int) -> NDArray[np.float32]:
+        """Adds to vectors, shape (…, d), what is known of a user beside so many liked items."""
+        return vectors
+
+    def counting(
+        self, history: History, embeddings: NDArray[np.float32]
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32] | None]:
+        """How much each item of the history counts."""
+        system = self.system(history)
+        coefficients = fold_in(embeddings, system.confidences, system.wanted, system.base)
+        scaled = self.scaled(coefficients, system.wanted, embeddings, system, history)
+        return scaled, None if system.base is None else np.float32(1) / system.base
+
+    def vector(self, history: History) -> NDArray[np.float32]:
+        """The user's vector."""
+        return self.completed(super().vector(history), history, history.liked)
+
+    def prepare_without_each(self, history: History, places: NDArray[np.intp]) -> NDArray[np.float32]:
+        """The user's vectors, one solution for all items of one strength."""
+        embeddings = self._embeddings_of(history)
+        vectors = np.empty((len(places), embeddings.shape[1]), np.float32)
+        strengths = history.strengths[places]
+        for strength in np.unique(strengths).tolist():
+            alike = np.flatnonzero(strengths == strength)
+            left_out = places[alike]
+            system = self.system(history, without=strength)
+            coefficients = fold_in_without_each(
+                embeddings, system.confidences, system.wanted, system.base, left_out
+            )
+            wanted = np.tile(system.wanted, (len(alike), 1))
+            wanted[np.arange(len(alike)), left_out] = 0
+            found = self.scaled(coefficients, wanted, embeddings, system, history) @ embeddings
+            if system.base is not None:
+                found = found / system.base
+            vectors[alike] = self.completed(found, history, system.liked)
+        return vectors
 
 
 def damp(examples: Examples) -> tuple[sparse.csr_array[Any], NDArray[np.float32]]:

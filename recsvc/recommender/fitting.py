@@ -15,8 +15,9 @@ from recsvc.recommender.evaluation import rank_all
 from recsvc.recommender.examples import Examples, History
 from recsvc.recommender.interactions import InteractionColumns, InteractionMatrix
 from recsvc.recommender.metrics import evaluate_lists
-from recsvc.recommender.model import Model, Selection
+from recsvc.recommender.model import Model
 from recsvc.recommender.relations import RelatedVoice
+from recsvc.recommender.selection import Selection
 from recsvc.recommender.split import HeldOut, hold_out_after, hold_out_latest
 from recsvc.recommender.voice import OnProgress, Parameters, Voice
 from recsvc.recommender.voices import voices as known_voices

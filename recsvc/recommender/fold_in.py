@@ -28,40 +28,85 @@ def fold_in(
 
     Args:
         embeddings: float32, shape (h, d): the items of the history.
-        confidences: c, shape (h,), not negative; (v, h) for v variations at once.
-        wanted: w, of the same shape.
-        base: Shape (d,), positive, or (v, d): the diagonal of B; the identity where not given.
+        confidences: c, shape (h,), not negative.
+        wanted: w, shape (h,).
+        base: Shape (d,), positive: the diagonal of B; the identity where not given.
 
     Returns:
-        The coefficients a, float32, of the shape of `wanted`.
+        The coefficients a, float32, shape (h,).
     """
     items, components = embeddings.shape
     if items == 0:
-        return np.empty(wanted.shape, np.float32)
+        return np.empty(0, np.float32)
     roots = np.sqrt(confidences)
-    whitened = embeddings if base is None else embeddings / np.sqrt(base)[..., None, :]
+    whitened = _whitened(embeddings, base)
     if items <= components:
-        products = whitened @ whitened.swapaxes(-1, -2)
-        right = roots * (products @ wanted[..., None])[..., 0]
-        residual = _solve(roots[..., None] * products * roots[..., None, :], right)
+        products = whitened @ whitened.T
+        residual = _solve(roots[:, None] * products * roots, roots * (products @ wanted))
     else:
-        counted = roots[..., None] * whitened
-        right = (wanted[..., None, :] @ whitened)[..., 0, :]
-        found = _solve(counted.swapaxes(-1, -2) @ counted, right)
-        residual = (counted @ found[..., None])[..., 0]
+        counted = roots[:, None] * whitened
+        residual = counted @ _solve(counted.T @ counted, wanted @ whitened)
     coefficients: NDArray[np.floating] = wanted - roots * residual
     return coefficients.astype(np.float32)
 
 
+def fold_in_without_each(
+    embeddings: NDArray[np.float32],
+    confidences: NDArray[np.floating],
+    wanted: NDArray[np.floating],
+    base: NDArray[np.floating] | None,
+    places: NDArray[np.intp],
+) -> NDArray[np.float32]:
+    """The same with one item left out of the history at a time, by one inverse for all of them.
+
+    Args:
+        embeddings: float32, shape (h, d): the items of the history.
+        confidences: c, shape (h,), not negative.
+        wanted: w, shape (h,).
+        base: Shape (d,), positive; None for the identity.
+        places: Of the items to leave out, shape (p,).
+
+    Returns:
+        Coefficients, float32, shape (p, h); 0 for the item left out.
+    """
+    items, components = embeddings.shape
+    roots = np.sqrt(confidences).astype(np.float64)
+    whitened = _whitened(embeddings, base).astype(np.float64)
+    each = np.arange(len(places))
+    left = np.tile(np.asarray(wanted, np.float64), (len(places), 1))
+    left[each, places] = 0
+    if items <= components:
+        products = whitened @ whitened.T
+        inverse = np.linalg.inv(np.eye(items) + roots[:, None] * products * roots)
+        residual = (left @ products * roots) @ inverse
+        # The inverse of a matrix without a row and its column, by that of the whole (block inversion).
+        ratios = residual[each, places] / inverse[places, places]
+        residual -= ratios[:, None] * inverse[places]
+    else:
+        counted = roots[:, None] * whitened
+        inverse = np.linalg.inv(np.eye(components) + counted.T @ counted)
+        found = (left @ whitened) @ inverse
+        # What the item left out had added to the inverse (Sherman and Morrison 1950).
+        without = counted[places]
+        change = without @ inverse
+        ratios = np.einsum("pd,pd->p", without, found) / (1 - np.einsum("pd,pd->p", without, change))
+        found += ratios[:, None] * change
+        residual = found @ counted.T
+    coefficients: NDArray[np.float64] = left - roots * residual
+    coefficients[each, places] = 0
+    return coefficients.astype(np.float32)
+
+
+def _whitened(embeddings: NDArray[np.float32], base: NDArray[np.floating] | None) -> NDArray[np.floating]:
+    return embeddings if base is None else embeddings / np.sqrt(base)
+
+
 def _solve(matrix: NDArray[np.floating], right: NDArray[np.floating]) -> NDArray[np.floating]:
-    """Solves (I + matrix) x = right for symmetric matrices that are positive semidefinite."""
-    places = np.arange(matrix.shape[-1])
-    matrix[..., places, places] += 1
-    if matrix.ndim > 2:
-        found: NDArray[np.floating] = np.linalg.solve(matrix, right[..., None])[..., 0]
-        return found
+    """Solves (I + matrix) x = right for a symmetric matrix that is positive semidefinite."""
+    places = np.arange(len(matrix))
+    matrix[places, places] += 1
     _, solution, failed = _dposv(matrix, right, lower=1)
     if failed:
         raise ValueError("a history cannot be folded in: its embeddings are not finite")
-    only: NDArray[np.floating] = solution
-    return only
+    found: NDArray[np.floating] = solution
+    return found

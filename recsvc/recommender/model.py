@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -11,12 +11,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recsvc.recommender.blend import Blend
-from recsvc.recommender.diversity import best_of_each_group, diverse, pool_size
+from recsvc.recommender.diversity import diverse, pool_size
 from recsvc.recommender.examples import History
 from recsvc.recommender.factors import FactorVoice
 from recsvc.recommender.features import weighted_sum
 from recsvc.recommender.keys import locate
-from recsvc.recommender.relations import RelatedVoice
+from recsvc.recommender.newcomers import Newcomers
+from recsvc.recommender.ranking import best_of, distinct_of
+from recsvc.recommender.relations import Near, RelatedVoice
+from recsvc.recommender.selection import Selection
 from recsvc.recommender.voice import Voice, checked
 from recsvc.recommender.voices import voices as known_voices
 from recsvc.recommender.voices.lightfm import LightFMHybrid
@@ -26,65 +29,7 @@ _SCORED_WHOLE = 1_500  # so many items are scored without a search for candidate
 _RELATED = 250  # candidates related to the history
 _POPULAR = 30
 _COLD = 30
-_WORK_AT_ONCE = 2_000_000  # numbers of the matrices that variations of a history make
-_USUAL_COMPONENTS = 128
 _NEWEST_COLD = 10_000  # cold items looked through, those that came last
-
-
-@dataclass(frozen=True)
-class Selection:
-    """Which items a list may hold. N items: the model's, and those that came after it.
-
-    Attributes:
-        recommendable: bool, shape (N,).
-        members: Ascending indexes of the items to choose from; None for all.
-        excluded: Indexes of items to leave out.
-        groups: int64, shape (N,): of items with the same number, other than 0, a list holds one at the most;
-            None where nothing has a group.
-    """
-
-    recommendable: NDArray[np.bool_]
-    members: NDArray[np.intp] | None
-    excluded: NDArray[np.intp]
-    groups: NDArray[np.int64] | None = None
-
-    @cached_property
-    def _excluded(self) -> NDArray[np.intp]:
-        return np.unique(self.excluded)
-
-    def among(self, items: NDArray[np.intp]) -> NDArray[np.intp]:
-        """Those of some items that the list may hold, in the order given."""
-        kept = items[self.recommendable[items]]
-        kept = kept[~_is_in(kept, self._excluded)]
-        return kept if self.members is None else kept[_is_in(kept, self.members)]
-
-    def best(self, items: NDArray[np.intp], scores: NDArray[np.float32], k: int) -> NDArray[np.intp]:
-        """Places of the best of some items, one of each group at the most."""
-        return best_of_each_group(scores, None if self.groups is None else self.groups[items], k)
-
-    def everything(self) -> NDArray[np.intp]:
-        """All items that the list may hold, ascending."""
-        if self.members is not None:
-            members: NDArray[np.intp] = self.members[self.recommendable[self.members]]
-            return members[~_is_in(members, self._excluded)]
-        allowed = self.recommendable.copy()
-        allowed[self._excluded] = False
-        return np.flatnonzero(allowed)
-
-
-@dataclass(frozen=True)
-class Newcomers:
-    """Items that nobody likes yet, as their features foretell them. m items.
-
-    Attributes:
-        indexes: Ascending, shape (m,).
-        known: float32, shape (m, d + 1): embeddings and biases of LightFM.
-        has_features: bool, shape (m,): whether the model knows any of its features.
-    """
-
-    indexes: NDArray[np.intp]
-    known: NDArray[np.float32]
-    has_features: NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
@@ -138,22 +83,8 @@ class Model:
         if self.hybrid is None:
             return Newcomers(np.empty(0, np.intp), np.empty((0, 1), np.float32), np.empty(0, bool))
         cold = np.flatnonzero(~self.is_hot)
-        return self._newcomers(
-            cold, np.column_stack([self.hybrid.embeddings[cold], self.hybrid.biases[cold]])
-        )
-
-    def _newcomers(self, indexes: NDArray[np.intp], known: NDArray[np.float32]) -> Newcomers:
-        assert self.hybrid is not None
-        return Newcomers(indexes, known, (known != self.hybrid.mean_item).any(axis=1))
-
-    def introduce(self, features_of: Sequence[Sequence[int]]) -> Newcomers:
-        """The model's newcomers, and items that came after it.
-
-        Args:
-            features_of: Feature keys of each item that came after the model, in the order of their indexes,
-                which follow those of the model.
-        """
-        return self.introduce_known(self.foretell(features_of))
+        known = np.column_stack([self.hybrid.embeddings[cold], self.hybrid.biases[cold]])
+        return Newcomers.of(cold, known, self.hybrid.mean_item)
 
     def foretell(self, features_of: Sequence[Sequence[int]]) -> NDArray[np.float32]:
         """What the features of items that came after the model foretell: embeddings and biases of LightFM.
@@ -164,23 +95,25 @@ class Model:
         Returns:
             float32, shape (items, d + 1); shape (items, 1) where there is no such voice.
         """
-        if self.hybrid is None or not features_of:
+        hybrid = self.hybrid
+        if hybrid is None or not features_of:
             return np.empty((len(features_of), self.newcomers.known.shape[1]), np.float32)
-        return np.stack(
-            [
-                self.hybrid.mean_item
-                + weighted_sum(self.item_feature_keys, self.hybrid.item_features, keys)[0]
-                for keys in features_of
-            ]
-        )
+        added = (weighted_sum(self.item_feature_keys, hybrid.item_features, keys)[0] for keys in features_of)
+        return np.stack([hybrid.mean_item + of_item for of_item in added])
 
-    def introduce_known(self, known: NDArray[np.float32]) -> Newcomers:
-        """The same as `introduce`, from what `foretell` gave."""
+    def introduce(self, foretold: NDArray[np.float32]) -> Newcomers:
+        """The model's newcomers, and items that came after it.
+
+        Args:
+            foretold: What `foretell` gave for each item that came after the model, in the order of their
+                indexes, which follow those of the model.
+        """
         own = self.newcomers
-        if self.hybrid is None or not len(known):
+        if self.hybrid is None or not len(foretold):
             return own
-        later = np.arange(len(self), len(self) + len(known))
-        return self._newcomers(np.concatenate([own.indexes, later]), np.concatenate([own.known, known]))
+        later = np.arange(len(self), len(self) + len(foretold))
+        known = np.concatenate([own.known, foretold])
+        return Newcomers.of(np.concatenate([own.indexes, later]), known, self.hybrid.mean_item)
 
     def knows_user(self, history: History) -> bool:
         """Whether anything can be said of a user beyond what is popular."""
@@ -272,8 +205,7 @@ class Model:
         own = items < len(self)
         vectors[own] = factors.embeddings[items[own]]
         if self.hybrid is not None and not own.all():
-            places = np.searchsorted(newcomers.indexes, items[~own])
-            vectors[~own] = newcomers.known[places, :-1]
+            vectors[~own] = newcomers.embeddings_of(items[~own])
         return vectors
 
     def scores(
@@ -301,31 +233,24 @@ class Model:
         Returns:
             float32, shape (places, c); NaN without an item without which nothing is known of the user.
         """
-        work = max(1, len(history.indexes)) * max(len(history.indexes), _USUAL_COMPONENTS)
-        at_once = max(1, _WORK_AT_ONCE // work)
-        parts = [
-            self._scores_of_variations(history, places[start : start + at_once], items, newcomers)
-            for start in range(0, len(places), at_once)
-        ]
-        return np.concatenate(parts) if parts else np.empty((0, len(items)), np.float32)
-
-    def _scores_of_variations(
-        self, history: History, places: Sequence[int], items: NDArray[np.intp], newcomers: Newcomers
-    ) -> NDArray[np.float32]:
-        variations = history.without_each(places)
-        own = np.minimum(items, len(self) - 1)
+        if not places:
+            return np.empty((0, len(items)), np.float32)
+        left_out = np.array(places, np.intp)
         prepared = {
-            name: voice.prepare(variations) for name, voice in self.voices.items() if not voice.adds_up
-        }
-        liked = (variations.strengths > 0).sum(axis=1)
-        weights = np.stack([self.blend.at(length) for length in liked.tolist()])
-        of_voices = {
-            name: voice.score(history, own) - voice.shares(history, own)[places]
-            if voice.adds_up
-            else voice.score_prepared(prepared[name], own)
+            name: voice.prepare_without_each(history, left_out)
             for name, voice in self.voices.items()
+            if not voice.adds_up
         }
-        scores = self._blended(items, newcomers, weights, of_voices, prepared)
+
+        def score(name: str, hot: NDArray[np.intp]) -> NDArray[np.float32]:
+            voice = self.voices[name]
+            if voice.adds_up:
+                return voice.score(history, hot) - voice.shares(history, hot)[left_out]
+            return voice.score_prepared(prepared[name], hot)
+
+        liked = history.liked - (history.strengths[left_out] > 0)
+        weights = np.array([self.blend.at(length) for length in liked.tolist()])
+        scores = self._blended(items, newcomers, weights, prepared, score)
         if not (self.hybrid is not None and len(history.features)):
             scores[liked == 0] = np.nan
         return scores
@@ -346,7 +271,7 @@ class Model:
         weights = self.blend.at(history.liked)
         by_history = np.zeros((len(history.indexes), len(items)), np.float32)
         by_features = np.zeros((len(history.features), len(items)), np.float32)
-        is_cold = np.array([self.is_cold(item) for item in items.tolist()], dtype=bool)
+        is_cold = self._are_cold(items)
         hot = items[~is_cold]
         for (name, voice), weight in zip(self.voices.items(), weights.tolist(), strict=True):
             by_history[:, ~is_cold] += np.float32(weight) * voice.shares(history, hot)
@@ -355,7 +280,7 @@ class Model:
                 by_features[:, ~is_cold] += np.float32(weight) * (parts @ self.hybrid.embeddings[hot].T)
         if self.hybrid is not None and is_cold.any():
             weight = np.float32(weights @ self.blend.slopes)
-            embeddings = newcomers.known[np.searchsorted(newcomers.indexes, items[is_cold]), :-1]
+            embeddings = newcomers.embeddings_of(items[is_cold])
             by_history[:, is_cold] = weight * (self.hybrid.parts(history) @ embeddings.T)
             by_features[:, is_cold] = weight * (self.hybrid.feature_parts(history) @ embeddings.T)
         return by_history, by_features
@@ -436,10 +361,10 @@ class Model:
     ) -> NDArray[np.float32]:
         scores: NDArray[np.float32] = self.terms(history, items, newcomers)[0][0]
         nameless = newcomers.indexes[~newcomers.has_features]
-        scores[_is_in(items, nameless)] = scores.min(initial=0.0) - 1
+        scores[np.isin(items, nameless)] = scores.min(initial=0.0) - 1
         return scores
 
-    def _prepare(self, history: History) -> dict[str, NDArray[Any]]:
+    def _prepare(self, history: History) -> dict[str, Any]:
         return {name: voice.prepare(history) for name, voice in self.voices.items()}
 
     def _candidates(
@@ -449,85 +374,91 @@ class Model:
         newcomers: Newcomers,
         *,
         weights: NDArray[np.float64],
-        prepared: Mapping[str, NDArray[Any]],
+        prepared: Mapping[str, Any],
     ) -> NDArray[np.intp]:
         choice = len(selection.recommendable) if selection.members is None else len(selection.members)
         near = self._near(weights, prepared)
         if choice <= _SCORED_WHOLE or near is None:
             return selection.everything()
-        related = np.flatnonzero(near > 0)
-        if not len(related):
-            return selection.everything()
         # What filters take is little as a rule: the best are taken first, and all only where that fell short.
         wanted = max(_RELATED, 2 * k)
-        best = selection.among(_best(related, near[related], wanted + len(selection.excluded)))
-        if len(best) < wanted < len(related):
-            open_to = selection.among(related)
-            best = _best(open_to, near[open_to], wanted)
-        others = np.concatenate([self.popular_first[: _POPULAR + k], self._cold(k, newcomers, prepared)])
-        found = _distinct([best, selection.among(others)])
+        nearest = near.best(wanted + len(selection.excluded))
+        if not len(nearest):
+            return selection.everything()
+        others = [self.popular_first[: _POPULAR + k]]
+        if self.hybrid is not None and len(newcomers.indexes):
+            vector = prepared[LightFMHybrid.name]
+            others.append(newcomers.best(vector, _COLD + k, among=_NEWEST_COLD))
+        found = np.concatenate([nearest, *others])
+        allowed = selection.allows(found)
+        if np.count_nonzero(allowed[: len(nearest)]) < wanted:
+            open_to = selection.among(near.best(None))
+            related = best_of(open_to, near.scores[open_to], wanted)
+            found = np.concatenate([related, found[len(nearest) :][allowed[len(nearest) :]]])
+        else:
+            found = found[allowed]
+        found = distinct_of(found)
         # What is left after the filters may be little: then look at everything rather than give a short list.
         return found if len(found) >= min(k + _POPULAR, choice) else selection.everything()
 
-    def _near(
-        self, weights: NDArray[np.float64], prepared: Mapping[str, NDArray[Any]]
-    ) -> NDArray[np.float64] | None:
-        """What voices of related items say of all items; None where none of them says anything."""
-        scores = [
+    def _near(self, weights: NDArray[np.float64], prepared: Mapping[str, Any]) -> Near | None:
+        """What voices of related items say; None where there is no such voice."""
+        of_voices: list[tuple[float, Near]] = [
             (weight, prepared[name])
             for (name, voice), weight in zip(self.voices.items(), weights.tolist(), strict=True)
             if isinstance(voice, RelatedVoice)
         ]
-        if sum(weight > 0 for weight, _ in scores) > 1:
-            total: NDArray[np.float64] = np.sum([weight * of_voice for weight, of_voice in scores], axis=0)
-            return total
+        heard = [(weight, near) for weight, near in of_voices if weight > 0]
+        if len(heard) > 1:
+            return Near.sum(heard)
         # One voice alone finds candidates even where the blend gives it no weight.
-        return max(scores, key=lambda of_voice: of_voice[0])[1] if scores else None
-
-    def _cold(self, k: int, newcomers: Newcomers, prepared: Mapping[str, NDArray[Any]]) -> NDArray[np.intp]:
-        if self.hybrid is None or not len(newcomers.indexes):
-            return np.empty(0, np.intp)
-        known = newcomers.known[-_NEWEST_COLD:]
-        scores = known[:, :-1] @ prepared[LightFMHybrid.name] + known[:, -1]
-        return _best(newcomers.indexes[-_NEWEST_COLD:], scores, _COLD + k)
+        return max(of_voices, key=lambda of_voice: of_voice[0])[1] if of_voices else None
 
     def _scores(
         self,
         items: NDArray[np.intp],
         newcomers: Newcomers,
         weights: NDArray[np.float64],
-        prepared: Mapping[str, NDArray[Any]],
+        prepared: Mapping[str, Any],
     ) -> NDArray[np.float32]:
-        own = np.minimum(items, len(self) - 1)
-        of_voices = {
-            name: voice.score_prepared(prepared[name], own)
-            for (name, voice), weight in zip(self.voices.items(), weights.tolist(), strict=True)
-            if weight > 0
-        }
-        return self._blended(items, newcomers, weights, of_voices, prepared)
+        def score(name: str, hot: NDArray[np.intp]) -> NDArray[np.float32]:
+            return self.voices[name].score_prepared(prepared[name], hot)
+
+        return self._blended(items, newcomers, weights, prepared, score)
 
     def _blended(
         self,
         items: NDArray[np.intp],
         newcomers: Newcomers,
         weights: NDArray[np.float64],
-        of_voices: Mapping[str, NDArray[np.float32]],
-        prepared: Mapping[str, NDArray[Any]],
+        prepared: Mapping[str, Any],
+        score: Callable[[str, NDArray[np.intp]], NDArray[np.float32]],
     ) -> NDArray[np.float32]:
-        """Scores, shape (c,); for v variations of a history, of weights of shape (v, voices), (v, c)."""
-        own = np.minimum(items, len(self) - 1)
-        scores = np.zeros((*weights.shape[:-1], len(items)))
+        """Scores, shape (c,); for v variations of a history, of weights of shape (v, voices), (v, c).
+
+        Args:
+            items: Item indexes, shape (c,).
+            newcomers: As `introduce` gave them.
+            weights: Of the voices.
+            prepared: What they made of the history.
+            score: From a voice's name and hot items to its scores of them.
+        """
+        cold = self._are_cold(items)
+        hot = np.zeros((*weights.shape[:-1], np.count_nonzero(~cold)))
         for place, name in enumerate(self.voices):
-            if name in of_voices:
-                scores += weights[..., place, None] * of_voices[name]
-        cold = np.flatnonzero(~self.is_hot[own] | (items > own))
-        if len(cold):
-            scores[..., cold] = self._cold_scores(items[cold], newcomers, weights, prepared)
-            nameless = np.isnan(scores)
-            if nameless.any():
-                # Items of which nothing is known at all come last, and so fill a list that would be short.
-                lowest = np.nanmin(scores, axis=-1, keepdims=True, initial=0.0)
-                scores = np.where(nameless, lowest - 1, scores)
+            weight = weights[..., place, None]
+            if weight.any():
+                hot += weight * score(name, items[~cold])
+        if not cold.any():
+            return hot.astype(np.float32)
+        scores = np.empty((*weights.shape[:-1], len(items)))
+        scores[..., ~cold] = hot
+        scores[..., cold] = self._cold_scores(items[cold], newcomers, weights, prepared)
+        nameless = np.isnan(scores)
+        if nameless.any():
+            # Items of which nothing is known at all come last, and so fill a list that would be short.
+            lowest = np.nanmin(scores, axis=-1, keepdims=True, initial=0.0)
+            scores = np.where(nameless, lowest - 1, scores)
         return scores.astype(np.float32)
 
     def _cold_scores(
@@ -535,17 +466,18 @@ class Model:
         items: NDArray[np.intp],
         newcomers: Newcomers,
         weights: NDArray[np.float64],
-        prepared: Mapping[str, NDArray[Any]],
+        prepared: Mapping[str, Any],
     ) -> NDArray[np.float64]:
         """What the blend may expect of items that nobody likes, from what their features say; else NaN."""
         if self.hybrid is None:
             return np.full((*weights.shape[:-1], len(items)), np.nan)
-        places = np.searchsorted(newcomers.indexes, items)
-        known = newcomers.known[places]
-        of_hybrid = prepared[LightFMHybrid.name] @ known[:, :-1].T + known[:, -1]
+        of_hybrid, have_features = newcomers.score(items, prepared[LightFMHybrid.name])
         slopes, offsets = weights @ self.blend.slopes, weights @ self.blend.offsets
-        expected = of_hybrid * slopes[..., None] + offsets[..., None]
-        return np.where(newcomers.has_features[places], expected, np.nan)
+        return np.where(have_features, of_hybrid * slopes[..., None] + offsets[..., None], np.nan)
+
+    def _are_cold(self, items: NDArray[np.intp]) -> NDArray[np.bool_]:
+        """Which of some items nobody liked when the model was fitted, bool, shape (c,)."""
+        return ~self.is_hot.take(items, mode="clip") | (items >= len(self))
 
     def arrays(self) -> dict[str, NDArray[Any]]:
         """Names to arrays, as a version's directory holds them; those of a voice begin with its name."""
@@ -590,14 +522,6 @@ class Model:
         return cls(**own, voices=voices, blend=Blend.from_arrays(blend, len(voices)))
 
 
-def _is_in(items: NDArray[np.intp], ascending: NDArray[np.intp]) -> NDArray[np.bool_]:
-    if not len(ascending):
-        return np.zeros(len(items), dtype=bool)
-    places = np.minimum(np.searchsorted(ascending, items), len(ascending) - 1)
-    found: NDArray[np.bool_] = ascending[places] == items
-    return found
-
-
 def _cosines(rows: NDArray[np.float32], vector: NDArray[np.float32]) -> NDArray[np.float32]:
     lengths = np.linalg.norm(rows, axis=1) * np.linalg.norm(vector)
     products = rows @ vector
@@ -605,15 +529,3 @@ def _cosines(rows: NDArray[np.float32], vector: NDArray[np.float32]) -> NDArray[
         products, lengths, out=np.zeros_like(products), where=lengths > 0
     )
     return cosines
-
-
-def _distinct(parts: Sequence[NDArray[np.intp]]) -> NDArray[np.intp]:
-    # Faster than np.unique on so few.
-    joined = np.sort(np.concatenate(parts))
-    return joined[np.diff(joined, prepend=-1) > 0]
-
-
-def _best(items: NDArray[np.intp], scores: NDArray[Any], most: int) -> NDArray[np.intp]:
-    if len(items) <= most:
-        return items
-    return items[np.argpartition(scores, len(items) - most)[len(items) - most :]]

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
+
+Index = TypeVar("Index", bound=np.integer[Any])
 
 
 def top_k(scores: NDArray[np.floating[Any]], candidates: NDArray[np.intp], k: int) -> NDArray[np.intp]:
@@ -29,3 +31,17 @@ def top_k(scores: NDArray[np.floating[Any]], candidates: NDArray[np.intp], k: in
         kept = np.sort(np.concatenate([above, level]))
         candidates, chosen = candidates[kept], chosen[kept]
     return candidates[np.argsort(-chosen, kind="stable")]
+
+
+def best_of(items: NDArray[Index], scores: NDArray[Any], most: int) -> NDArray[Index]:
+    """So many of some items with the greatest scores, in no order; all where they are fewer."""
+    if len(items) <= most:
+        return items
+    return items[np.argpartition(scores, len(items) - most)[len(items) - most :]]
+
+
+def distinct_of(items: NDArray[np.intp]) -> NDArray[np.intp]:
+    """Items without repetition, ascending."""
+    # Faster than np.unique on so few.
+    ordered = np.sort(items)
+    return ordered[np.diff(ordered, prepend=-1) > 0]

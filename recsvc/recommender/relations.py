@@ -12,10 +12,54 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from recsvc.recommender.examples import History, as_matrix
+from recsvc.recommender.ranking import best_of
 from recsvc.recommender.voice import Arrays, Voice, checked
 
 _WORK_OF_A_BLOCK = 4_000_000
+_ITEMS_AN_ENTRY = 16  # up to so many, all items are looked at
 _DISLIKED_WEIGHT = 0.3  # beside a liked item of the same strength; see docs/adr/0005
+
+
+@dataclass(frozen=True)
+class Near:
+    """What is related to a history, of n items.
+
+    Attributes:
+        scores: float64, shape (n,); 0 where nothing in the history is related.
+        items: Integers, shape (e,): indexes of all items whose score may be another, some more than once.
+    """
+
+    scores: NDArray[np.float64]
+    items: NDArray[np.integer]
+
+    @classmethod
+    def sum(cls, weighed: Sequence[tuple[float, Near]]) -> Near:
+        """Adds up what several voices say, each by its weight."""
+        scores = np.sum([weight * near.scores for weight, near in weighed], axis=0)
+        return cls(scores, np.concatenate([near.items for _, near in weighed]))
+
+    def best(self, most: int | None) -> NDArray[np.intp]:
+        """Items with the greatest scores above 0, in no order.
+
+        Args:
+            most: How many at the most; None for all.
+        """
+        distinct = self._distinct()
+        scores = self.scores[distinct]
+        found = best_of(distinct, scores, len(distinct) if most is None else most)
+        best: NDArray[np.intp] = found[self.scores[found] > 0].astype(np.intp)
+        return best
+
+    def _distinct(self) -> NDArray[np.integer]:
+        if len(self.scores) <= _ITEMS_AN_ENTRY * len(self.items):
+            return np.flatnonzero(self.scores > 0)
+        # In a large catalogue a look at all items takes longer than this: each entry writes its place where
+        # its item's is kept, and the last one stays.
+        entries = np.arange(len(self.items), dtype=np.int32)
+        kept = np.empty(len(self.scores), np.int32)
+        kept[self.items] = entries
+        distinct: NDArray[np.integer] = self.items[kept[self.items] == entries]
+        return distinct
 
 
 @dataclass(frozen=True)
@@ -37,17 +81,15 @@ class Relations:
     def __len__(self) -> int:
         return len(self.sources)
 
-    def score_near(self, history: History) -> NDArray[np.float64]:
-        """Scores of all items for one history, shape (n,); 0 where nothing in it is related."""
-        if not len(history.indexes):
-            return np.zeros(len(self))
+    def near(self, history: History) -> Near:
+        """What is related to a history."""
         begins, ends = self.bounds[history.indexes], self.bounds[history.indexes + 1]
         # Row by row: several times faster than by an index of all entries.
         rows = [slice(begin, end) for begin, end in zip(begins.tolist(), ends.tolist(), strict=True)]
-        items = np.concatenate([self.items[row] for row in rows])
-        weights = np.concatenate([self.weights[row] for row in rows])
+        items = np.concatenate([self.items[:0], *(self.items[row] for row in rows)])
+        weights = np.concatenate([self.weights[:0], *(self.weights[row] for row in rows)])
         weights *= np.repeat(self._counting(history), ends - begins)
-        return np.bincount(items, weights, minlength=len(self)).astype(np.float64, copy=False)
+        return Near(np.bincount(items, weights, minlength=len(self)).astype(np.float64, copy=False), items)
 
     def score_all(self, histories: Sequence[History]) -> NDArray[np.float32]:
         """Scores of all items for many histories, float32, shape (histories, n)."""
@@ -168,13 +210,13 @@ class RelatedVoice(Voice):
 
     relations: Relations
 
-    def prepare(self, history: History) -> NDArray[np.float64]:
-        """Scores of all items, 0 where nothing in the history is related."""
-        return self.relations.score_near(history)
+    def prepare(self, history: History) -> Near:
+        """What is related to the history."""
+        return self.relations.near(history)
 
-    def score_prepared(self, prepared: NDArray[Any], items: NDArray[np.intp]) -> NDArray[np.float32]:
+    def score_prepared(self, prepared: Near, items: NDArray[np.intp]) -> NDArray[np.float32]:
         """Looks the scores up."""
-        return prepared[items].astype(np.float32)
+        return prepared.scores[items].astype(np.float32)
 
     def score_all(self, histories: Sequence[History]) -> NDArray[np.float32]:
         """Scores all items for many histories."""

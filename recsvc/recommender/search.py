@@ -19,7 +19,8 @@ from recsvc.recommender.examples import Examples
 from recsvc.recommender.fitting import K, assemble
 from recsvc.recommender.interactions import InteractionMatrix
 from recsvc.recommender.metrics import evaluate_lists
-from recsvc.recommender.model import Model, Selection
+from recsvc.recommender.model import Model
+from recsvc.recommender.selection import Selection
 from recsvc.recommender.split import HeldOut
 from recsvc.recommender.voice import Parameters, Voice
 from recsvc.recommender.voices import voices as known_voices

@@ -20,7 +20,8 @@ from recsvc.recommender.metrics import (
     novelty,
     popularity_bias,
 )
-from recsvc.recommender.model import Model, Selection
+from recsvc.recommender.model import Model
+from recsvc.recommender.selection import Selection
 from recsvc.recommender.split import (
     HeldOut,
     hold_out_after,

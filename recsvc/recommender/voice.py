@@ -64,7 +64,7 @@ class Voice(ABC):
         """
 
     @abstractmethod
-    def prepare(self, history: History) -> NDArray[Any]:
+    def prepare(self, history: History) -> Any:
         """Works out of a history what every item's score needs, once for all items.
 
         Args:
@@ -74,8 +74,20 @@ class Voice(ABC):
             Whatever `score_prepared` takes.
         """
 
+    def prepare_without_each(self, history: History, places: NDArray[np.intp]) -> NDArray[Any]:
+        """The same for the history without one of its items at a time.
+
+        Args:
+            history: Of one user.
+            places: In the history, of the items to leave out, shape (p,).
+
+        Returns:
+            What `prepare` gives for each, one below the other.
+        """
+        return np.stack([self.prepare(history.without(place)) for place in places.tolist()])
+
     @abstractmethod
-    def score_prepared(self, prepared: NDArray[Any], items: NDArray[np.intp]) -> NDArray[np.float32]:
+    def score_prepared(self, prepared: Any, items: NDArray[np.intp]) -> NDArray[np.float32]:
         """Scores items.
 
         Args:

@@ -14,7 +14,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from recsvc.errors import NotFoundError
 from recsvc.extensions import db
 from recsvc.instruments import instruments
-from recsvc.recommender.model import Selection
+from recsvc.recommender.selection import Selection
 from recsvc.services import attribution
 from recsvc.services.events import CART, event_book
 from recsvc.services.reasons import Reason, reasons_for

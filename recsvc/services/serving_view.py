@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recsvc.recommender.keys import locate
-from recsvc.recommender.model import Model, Newcomers
+from recsvc.recommender.model import Model
+from recsvc.recommender.newcomers import Newcomers
 from recsvc.services.catalogue_arrays import CatalogueArrays
 from recsvc.services.trends import RecentLikes
 from recsvc.storage.queries import features, items
@@ -196,7 +197,7 @@ def build_view(
             foretold = _foretell(served.model, beside)
         else:
             foretold = _foretell_changed(served.model, beside, present, changed)
-        newcomers = served.model.introduce_known(foretold)
+        newcomers = served.model.introduce(foretold)
     view = ServingView(
         served=served,
         catalogue=catalogue,

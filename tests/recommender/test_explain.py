@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from recsvc.recommender.explain import MOST_NAMED, Reason, explain
-from recsvc.recommender.model import Selection
+from recsvc.recommender.selection import Selection
 
 # Of the shop's items, 280 to 289 are liked by nobody; item i has the features i % 5 and 9, as places 0 to 5.
 EVERY = Selection(np.ones(290, dtype=bool), None, np.empty(0, np.intp))
@@ -143,7 +143,7 @@ def test_a_list_of_cold_items_alone_can_be_told(shop_model, history_of):
 
 def test_where_the_model_learned_no_feature_a_new_item_with_one_can_be_told(model_of, hybrid_of, history_of):
     model = model_of([1, 1], {"lightfm": hybrid_of([[1, 0], [0, 1]])}, [1], slopes=[1])
-    newcomers = model.introduce([[77]])
+    newcomers = model.introduce(model.foretell([[77]]))
 
     (reasons,) = told(model, history_of({0: 1}), np.array([2]), [[77]], newcomers)
 

@@ -8,7 +8,8 @@ import pytest
 from recsvc.recommender import fitting
 from recsvc.recommender.examples import Examples
 from recsvc.recommender.interactions import EventScale, InteractionColumns, InteractionMatrix, build_matrix
-from recsvc.recommender.model import Model, Selection
+from recsvc.recommender.model import Model
+from recsvc.recommender.selection import Selection
 from recsvc.recommender.voices import voices
 
 DAY = 86_400_000_000

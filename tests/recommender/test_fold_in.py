@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from recsvc.recommender.fold_in import fold_in
+from recsvc.recommender.fold_in import fold_in, fold_in_without_each
 
 
 def solved(
@@ -140,3 +140,30 @@ def test_what_is_given_is_left_as_it_is(items):
     fold_in(embeddings, confidences, wanted, base)
 
     assert all(np.array_equal(*pair) for pair in zip(given, before, strict=True))
+
+
+def test_one_item_left_out_of_two_by_hand():
+    # Of (1 + 1 · 1² + 1 · 2²) x = 1 · 1 + 1 · 2 is left (1 + 4) x = 2 without the first, and (1 + 1) x = 1
+    # without the second: what stays adds w - c q x, 1 - 2 · 2 / 5 and 1 - 1 / 2.
+    two, ones = np.array([[1.0], [2.0]], np.float32), np.ones(2)
+
+    coefficients = fold_in_without_each(two, ones, ones, None, np.array([0, 1]))
+
+    assert coefficients.tolist() == [[0, pytest.approx(1 / 5)], [pytest.approx(1 / 2), 0]]
+
+
+@pytest.mark.parametrize("with_base", [True, False])
+@pytest.mark.parametrize(("items", "components"), [(1, 4), (3, 5), (8, 8), (9, 8), (40, 8)], ids=str)
+def test_without_each_item_the_coefficients_are_those_of_the_others_alone(items, components, with_base):
+    embeddings, base, confidences, wanted = system(items, components)
+    places = np.arange(items)[::-2]
+
+    without = fold_in_without_each(embeddings, confidences, wanted, base if with_base else None, places)
+
+    assert without.shape == (len(places), items)
+    assert without.dtype == np.float32
+    for row, place in zip(without, places.tolist(), strict=True):
+        others = np.delete(np.arange(items), place)
+        alone = fold_in(embeddings[others], confidences[others], wanted[others], base if with_base else None)
+        assert row[others] == pytest.approx(alone, rel=1e-3, abs=1e-4)
+        assert row[place] == 0

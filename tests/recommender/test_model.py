@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from recsvc.recommender import model as module
-from recsvc.recommender.model import Model, Selection
+from recsvc.recommender.model import Model
 from recsvc.recommender.relations import Relations
+from recsvc.recommender.selection import Selection
 from recsvc.recommender.voices.neighbours import Neighbours
 from recsvc.recommender.voices.popularity import Popularity
 
@@ -94,7 +95,7 @@ def test_a_cold_item_has_for_each_voice_what_is_foretold_from_the_one_that_speak
 
 def test_an_item_that_came_after_the_model_enters_through_its_features(small, history_of):
     # Item 3 has feature 50, and one that the model does not know: 4 · ¼ + 0.1.
-    newcomers = small.introduce([[50, 77]])
+    newcomers = small.introduce(small.foretell([[50, 77]]))
 
     items, scores = small.recommend(history_of({0: 1}), 9, selection(4, excluded=[0]), newcomers)
 
@@ -103,7 +104,7 @@ def test_an_item_that_came_after_the_model_enters_through_its_features(small, hi
 
 
 def test_items_of_which_nothing_is_known_come_last_and_in_order(small, history_of):
-    newcomers = small.introduce([[], [77], [50]])
+    newcomers = small.introduce(small.foretell([[], [77], [50]]))
 
     items, scores = small.recommend(history_of({0: 1}), 9, selection(6, excluded=[0]), newcomers)
 
@@ -128,7 +129,7 @@ def test_without_features_anywhere_a_cold_item_fills_the_list(model_of, populari
     related = neighbours_of([[0, 1, 0], [1, 0, 0], [0, 0, 0]])
     model = model_of(likes, {"neighbours": related, "popularity": popularity_of(likes)}, [1, 0.1])
 
-    newcomers = model.introduce([[50], []])
+    newcomers = model.introduce(model.foretell([[50], []]))
     items, scores = model.recommend(history_of({0: 1}), 9, selection(5, excluded=[0]), newcomers)
 
     assert items.tolist() == [1, 2, 3, 4]
@@ -383,7 +384,7 @@ def test_the_search_for_candidates_loses_next_to_nothing(monkeypatch, shop_model
 def test_a_cold_item_is_a_candidate_in_a_large_catalogue(monkeypatch, shop_model, history_of):
     monkeypatch.setattr(module, "_SCORED_WHOLE", 0)
     # Of taste 2, as item 290 by its features; it is the only cold one that may be shown.
-    newcomers = shop_model.introduce([[2, 9], []])
+    newcomers = shop_model.introduce(shop_model.foretell([[2, 9], []]))
     chosen = selection(292, hidden=range(280, 290))
     history = history_of(dict.fromkeys((2, 7, 12, 17, 22), 1))
 
@@ -422,7 +423,7 @@ def test_what_is_alike_to_a_hot_item_is_what_it_adds_to_scores(model_of, popular
 def test_what_is_alike_to_a_cold_item_is_what_has_an_embedding_in_its_direction(model_of, hybrid_of):
     hybrid = hybrid_of([[1, 0], [3, 3], [0, 2], [5, 0]], item_features=[[2, 0, 0]])
     model = model_of([1, 1, 1, 0], {"lightfm": hybrid}, [1], item_feature_keys=[50])
-    newcomers = model.introduce([[50], []])
+    newcomers = model.introduce(model.foretell([[50], []]))
 
     own, cosines = model.similar(3, 9, selection(6, excluded=[3]), newcomers)
     later, _ = model.similar(4, 9, selection(6, excluded=[4]), newcomers)
@@ -439,7 +440,7 @@ def test_nothing_is_alike_to_an_item_of_which_nothing_is_known(model_of, hybrid_
 
     for model in (with_lightfm, without):
         for item in (1, 2):
-            items, scores = model.similar(item, 5, selection(3), model.introduce([[]]))
+            items, scores = model.similar(item, 5, selection(3), model.introduce(model.foretell([[]])))
             assert (items.tolist(), scores.tolist()) == ([], [])
 
 
@@ -470,7 +471,7 @@ def test_where_only_cold_items_may_be_shown_they_are_alike(shop_model):
 
 
 def test_terms_and_what_is_the_same_for_all_add_up_to_the_score(shop_model, history_of):
-    newcomers = shop_model.introduce([[2, 9], []])
+    newcomers = shop_model.introduce(shop_model.foretell([[2, 9], []]))
     items = np.array([0, 3, 281, 120, 290, 285])
     histories = [history_of({5: 1, 7: 2}), history_of({9: 1, 5: 1}), history_of({1: 2, 285: 1})]
 
@@ -543,7 +544,9 @@ def test_nothing_at_all_is_refused():
 
 def test_scores_without_an_item_of_the_history_are_those_of_the_history_without_it(shop_model, history_of):
     items = np.array([3, 17, 120, 281, 289])  # the last two are liked by nobody
-    for history in [history_of({1: 1.0, 40: 2.0, 77: -1.0, 200: 0.5}, (2,)), history_of({5: 1.0})]:
+    long = history_of({item: 1.0 + item % 3 for item in range(0, 280, 4)} | {281: 1.0, 7: -1.0, 9: -2.0})
+    short = history_of({1: 1.0, 40: 2.0, 77: -1.0, 200: 1.0}, (2,))
+    for history in [long, short, history_of({5: 1.0})]:
         places = list(range(len(history.indexes)))
 
         without = shop_model.scores_without(history, places, items, shop_model.newcomers)

@@ -13,8 +13,7 @@ from scipy.linalg import solve_triangular
 from threadpoolctl import threadpool_limits
 
 from recsvc.recommender.examples import Examples, History
-from recsvc.recommender.factors import FactorVoice, damp, damping_of
-from recsvc.recommender.fold_in import fold_in
+from recsvc.recommender.factors import FoldedInVoice, System, damp, damping_of
 from recsvc.recommender.voice import Arrays, OnProgress, Parameters, checked
 
 _COMPONENTS = (64, 256, 512)
@@ -30,7 +29,7 @@ _DISLIKED_WEIGHT = 0.3  # beside a liked item of the same strength; see docs/adr
 
 
 @dataclass(frozen=True)
-class AlternatingLeastSquares(FactorVoice):
+class AlternatingLeastSquares(FoldedInVoice):
     """Implicit-feedback matrix factorisation (Hu, Koren and Volinsky 2008), fitted by `implicit`.
 
     What is fitted are damped likes: those of busy users and of popular items count less.
@@ -113,16 +112,14 @@ class AlternatingLeastSquares(FactorVoice):
         whitened = solve_triangular(np.linalg.cholesky(gram), factors.T, lower=True).T
         return cls(whitened.astype(np.float32), np.float32(parameters["confidence"] * scale) * by_item)
 
-    def counting(
-        self, history: History, embeddings: NDArray[np.float32]
-    ) -> tuple[NDArray[np.float32], NDArray[np.float32] | None]:
-        """How much each item of the history counts."""
-        liked = history.strengths > 0
-        of_user = damping_of(np.maximum(liked.sum(axis=-1), 1))[..., None]
-        wanted = of_user * self.confidence[history.indexes] * np.abs(history.strengths)
-        confidences = np.where(liked, np.maximum(wanted - 1, 0), _DISLIKED_WEIGHT * wanted)
-        wanted = np.where(liked, wanted, np.float32(0))
-        return fold_in(embeddings, confidences, wanted), None
+    def system(self, history: History, without: float = 0.0) -> System:
+        """What is solved: an unobserved item is wanted as 0, a liked one as 1, each with its confidence."""
+        strengths = history.strengths
+        likes = strengths > 0
+        liked = history.liked - (without > 0)
+        wanted = damping_of(np.array(max(liked, 1))) * self.confidence[history.indexes] * np.abs(strengths)
+        confidences = np.where(likes, np.maximum(wanted - 1, 0), _DISLIKED_WEIGHT * wanted)
+        return System(confidences, np.where(likes, wanted, np.float32(0)), None, liked, 0.0)
 
     def arrays(self) -> Arrays:
         """What has to be kept."""

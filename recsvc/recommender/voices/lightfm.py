@@ -11,8 +11,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from recsvc.recommender.examples import Examples, History
-from recsvc.recommender.factors import FactorVoice
-from recsvc.recommender.fold_in import fold_in
+from recsvc.recommender.factors import FoldedInVoice, System
 from recsvc.recommender.lightfm_model import Fitting, LightFMParameters, fit_by_epoch
 from recsvc.recommender.voice import Arrays, OnProgress, Parameters, checked
 
@@ -31,10 +30,11 @@ _EPOCHS_UNTOLD = 10  # where too little can be held out to tell
 _PATIENCE = 2  # looks without a gain
 _FEATURE_PENALTY = 10.0  # as how many items liked once the prior on a feature counts
 _RIDGE_ITERATIONS = 25
+_TINY = np.finfo(np.float32).tiny
 
 
 @dataclass(frozen=True)
-class LightFMHybrid(FactorVoice):
+class LightFMHybrid(FoldedInVoice):
     """LightFM (Kula 2015) with WARP loss (Weston, Bengio and Usunier 2011), users folded in.
 
     What LightFM learned of an item without any interaction is how it was pushed down as a negative; so such
@@ -142,34 +142,46 @@ class LightFMHybrid(FactorVoice):
             estimator=estimator,
         )
 
-    def counting(
-        self, history: History, embeddings: NDArray[np.float32]
-    ) -> tuple[NDArray[np.float32], NDArray[np.float32] | None]:
-        """How much each item of the history counts.
+    def system(self, history: History, without: float = 0.0) -> System:
+        """What is solved: the history's items are wanted by their strengths, disliked ones at 0.
 
-        Penalties are relative to the embeddings' size, so that one set of constants serves every model. WARP
-        fixes no scale of scores, while item biases are learned on one: so the vector is stretched until the
-        history's weighted mean score is `_MEAN_SCORE`, on which full biases fit. Disliked items are pulled
-        to 0. The more is liked, the less a user's features count.
+        Penalties are relative to the embeddings' size, so that one set of constants serves every model.
         """
         strengths = history.strengths
         weights = np.maximum(strengths, 0)
-        liked, total = (strengths > 0).sum(axis=-1), weights.sum(axis=-1)
-        positive = np.where(total > 0, total, np.float32(1))
-        squares = np.where(total > 0, (weights**2).sum(axis=-1), np.float32(1))
+        liked, left_out = history.liked - (without > 0), max(without, 0.0)
+        total = float(weights.sum()) - left_out if liked else 0.0
+        squares = float(weights @ weights) - left_out**2 if liked else 1.0
+        positive = total or 1.0
         ridge = _RIDGE + _RIDGE_OF_ONE * squares / positive**2  # by the effective length
-        base = self.spectrum + ridge[..., None] * self.spectrum.mean()
-        base = np.maximum(base, np.finfo(np.float32).tiny)
-        observed = (_OBSERVED_SHARE * liked / positive)[..., None]
-        disliked = (_DISLIKED_WEIGHT / positive)[..., None]
-        confidences = np.where(strengths > 0, observed * strengths, -disliked * strengths)
-        coefficients = fold_in(embeddings, confidences, weights, base)
-        metric = 1 / base
-        scored = ((weights @ embeddings) * (coefficients @ embeddings) * metric).sum(axis=-1)
-        share = liked / (liked + _FEATURES_AS_ITEMS) if len(history.features) else 1.0
-        is_stretched = (total > 0) & (scored > 0)
-        stretch = np.where(is_stretched, share * _MEAN_SCORE * total / np.where(is_stretched, scored, 1), 0.0)
-        return coefficients * stretch.astype(np.float32)[..., None], metric
+        base = self.spectrum + np.float32(ridge) * self.spectrum.mean()
+        observed, disliked = _OBSERVED_SHARE * liked / positive, _DISLIKED_WEIGHT / positive
+        confidences = np.where(
+            strengths > 0, np.float32(observed) * strengths, np.float32(-disliked) * strengths
+        )
+        return System(confidences, weights, np.maximum(base, _TINY), liked, total)
+
+    def scaled(
+        self,
+        coefficients: NDArray[np.float32],
+        wanted: NDArray[np.floating],
+        embeddings: NDArray[np.float32],
+        system: System,
+        history: History,
+    ) -> NDArray[np.float32]:
+        """Stretches the vector until the history's weighted mean score is `_MEAN_SCORE`.
+
+        WARP fixes no scale of scores, while item biases are learned on one: on it full biases fit. The more
+        is liked, the less a user's features count.
+        """
+        assert system.base is not None
+        scored = ((wanted @ embeddings) * (coefficients @ embeddings) / system.base).sum(axis=-1)
+        share = system.liked / (system.liked + _FEATURES_AS_ITEMS) if len(history.features) else 1.0
+        is_stretched = (scored > 0) & (system.total > 0)
+        stretch = np.where(
+            is_stretched, share * _MEAN_SCORE * system.total / np.where(is_stretched, scored, 1), 0.0
+        )
+        return coefficients * stretch.astype(np.float32)[..., None]
 
     def feature_parts(self, history: History) -> NDArray[np.float32]:
         """What each of the user's features adds to their vector, float32, shape (features, d)."""
@@ -180,17 +192,15 @@ class LightFMHybrid(FactorVoice):
         parts: NDArray[np.float32] = self.user_features[history.features] * weight
         return parts
 
-    def vector(self, history: History) -> NDArray[np.float32]:
-        """The user's vector: from what they like, from their features, or from both."""
-        vector = super().vector(history)
-        lacks = len(history.features) > 0 or ~vector.any(axis=-1, keepdims=True)
-        if np.any(lacks):
-            liked = (history.strengths > 0).sum(axis=-1)
-            share = np.float32(_FEATURES_AS_ITEMS) / (liked + np.float32(_FEATURES_AS_ITEMS))
-            of_features = self.user_features[history.features].sum(axis=0)
-            of_features = of_features / np.sqrt(max(len(history.features), 1)) + self.mean_user
-            vector = vector + np.where(lacks, share[..., None] * of_features, 0).astype(np.float32)
-        return vector
+    def completed(self, vectors: NDArray[np.float32], history: History, liked: int) -> NDArray[np.float32]:
+        """Adds what the user's features say; all that is known of somebody who likes nothing."""
+        lacks = len(history.features) > 0 or ~vectors.any(axis=-1, keepdims=True)
+        if not np.any(lacks):
+            return vectors
+        share = np.float32(_FEATURES_AS_ITEMS / (liked + _FEATURES_AS_ITEMS))
+        of_features = self.user_features[history.features].sum(axis=0)
+        of_features = of_features / np.sqrt(max(len(history.features), 1)) + self.mean_user
+        return vectors + np.where(lacks, share * of_features, 0).astype(np.float32)
 
     def finish(self, scores: NDArray[np.float32], items: NDArray[np.intp] | slice) -> NDArray[np.float32]:
         """Adds the items' biases."""

@@ -59,9 +59,13 @@ class Popularity(Voice):
         """The scores, alike for every history."""
         return self.scores
 
+    def prepare_without_each(self, history: History, places: NDArray[np.intp]) -> NDArray[np.float32]:
+        """What is popular without them is what is popular with them."""
+        return np.broadcast_to(self.scores, (len(places), len(self.scores)))
+
     def score_prepared(self, prepared: NDArray[Any], items: NDArray[np.intp]) -> NDArray[np.float32]:
         """Looks the scores up."""
-        scores: NDArray[np.float32] = prepared[items]
+        scores: NDArray[np.float32] = prepared[..., items]
         return scores
 
     def score_all(self, histories: Sequence[History]) -> NDArray[np.float32]:
