@@ -18,7 +18,7 @@ _FEWEST_USERS = 30  # with a history so long, or the knot has no weights of its 
 _MOST_USERS_OF_KNOT = 1_000
 _OF_EACH_VOICE = 100  # candidates
 _SCORES_AT_ONCE = 8_000_000
-_HALVES = 8  # random halves of the users that weights are tuned on and averaged over
+_HALVES = 32  # random halves of the users that weights are tuned on and averaged over
 _FINEST_STEP = 0.03
 _LEAST_SHARE = 0.03  # of the weight of all voices, at some length; less is not heard at all
 
@@ -262,15 +262,34 @@ def _tune_on_halves(
     scores = (gathered.scores / scales).astype(np.float32)
     scaled = replace(gathered, scores=scores)
     users = len(gathered.ideals)
-    found = []
+    found, gains = [], []
     for _ in range(_HALVES):
-        half = np.sort(random.permutation(users)[: max(1, users // 2)])
-        found.append(_tune(scaled.of(half), starts))
+        shuffled = random.permutation(users)
+        middle = max(1, users // 2)
+        tuned = _tune(scaled.of(np.sort(shuffled[:middle])), starts)
+        found.append(tuned)
+        gains.append(_gains(scaled.of(np.sort(shuffled[middle:])), tuned))
     weights: NDArray[np.float64] = np.mean(found, axis=0)
+    # Weights are never below 0, so that even of a voice that is of no use the mean is above it.
+    useful = np.where(np.mean(gains, axis=0) > 0, weights, 0.0)
+    weights = useful / useful.sum() if useful.any() else weights
     # The mean of good weights is good as a rule; where it is not, one voice alone may be better.
     alone = [np.eye(len(scales))[voice] for voice in range(len(scales))]
     best: NDArray[np.float64] = max([weights, *alone], key=scaled.ndcg)
     return best
+
+
+def _gains(gathered: _Gathered, weights: NDArray[np.float64]) -> list[float]:
+    """By how much each voice that has a weight makes lists better, for users it was not tuned on."""
+    if not len(gathered.ideals):
+        return [float(weight) for weight in weights]
+    quality = gathered.ndcg(weights)
+    gains = []
+    for voice, weight in enumerate(weights.tolist()):
+        without = weights.copy()
+        without[voice] = 0
+        gains.append(quality - gathered.ndcg(without) if weight and without.any() else weight)
+    return gains
 
 
 def _tune(gathered: _Gathered, starts: Sequence[NDArray[np.float64]]) -> NDArray[np.float64]:

@@ -26,7 +26,7 @@ from recsvc.recommender.voices.lightfm import LightFMHybrid
 from recsvc.recommender.voices.popularity import Popularity
 
 _SCORED_WHOLE = 1_500  # so many items are scored without a search for candidates
-_RELATED = 250  # candidates related to the history
+_RELATED = 200  # candidates related to the history
 _POPULAR = 30
 _COLD = 30
 _NEWEST_COLD = 10_000  # cold items looked through, those that came last

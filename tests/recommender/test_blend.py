@@ -204,3 +204,25 @@ def test_a_blend_survives_its_arrays_and_refuses_others_by_name():
             Blend.from_arrays(arrays | {name: arrays[name][None]}, 2)
     with pytest.raises(ValueError, match="weights has shape"):
         Blend.from_arrays(arrays, 3)
+
+
+def test_a_voice_of_noise_beside_two_good_ones_is_hardly_ever_heard(history_of):
+    # Of sixty users, some half of them always has some use for it.
+    users, items, heard = 60, 400, 0
+    histories = [history_of({user: 1}) for user in range(users)]
+    for seed in range(8):
+        random = np.random.default_rng(seed)
+        wanted = random.integers(items, size=users)
+        rows = {name: random.normal(size=(users, items)) for name in ("one", "other", "zz noise")}
+        for name in ("one", "other"):
+            rows[name][np.arange(users), wanted] += 2.0
+
+        blend = learn(
+            {name: Told(of_voice) for name, of_voice in rows.items()},
+            histories,
+            [np.array([item]) for item in wanted.tolist()],
+        )
+
+        assert (blend.weights[:, :2] > 0).all()
+        heard += bool(blend.weights[:, 2].any())
+    assert heard <= 2
