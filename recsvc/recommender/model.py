@@ -1,8 +1,8 @@
-"""A fitted model: voices and their blend, and how a list comes of them."""
+"""How a list comes of a fitted model: candidates, the whole blend on them, the best of what is allowed."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -10,18 +10,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from recsvc.recommender.blend import Blend
 from recsvc.recommender.diversity import diverse, pool_size
 from recsvc.recommender.examples import History
-from recsvc.recommender.factors import FactorVoice
-from recsvc.recommender.features import weighted_sum
 from recsvc.recommender.keys import locate
 from recsvc.recommender.newcomers import Newcomers
 from recsvc.recommender.ranking import best_of, distinct_of
 from recsvc.recommender.relations import Near, RelatedVoice
+from recsvc.recommender.scoring import Scoring
 from recsvc.recommender.selection import Selection
-from recsvc.recommender.voice import Voice, checked
-from recsvc.recommender.voices import voices as known_voices
 from recsvc.recommender.voices.lightfm import LightFMHybrid
 from recsvc.recommender.voices.popularity import Popularity
 
@@ -33,27 +29,8 @@ _NEWEST_COLD = 10_000  # cold items looked through, those that came last
 
 
 @dataclass(frozen=True)
-class Model:
-    """What a web process maps and serves from. n items.
-
-    Attributes:
-        item_keys: int32, shape (n,), ascending; `item_index` is a position here.
-        likes: int32, shape (n,): how many users like each item.
-        item_feature_keys: int32, shape (f,), ascending.
-        user_feature_keys: int32, shape (g,), ascending.
-        voices: In the order of their names.
-        blend: Their weights.
-    """
-
-    item_keys: NDArray[np.int32]
-    likes: NDArray[np.int32]
-    item_feature_keys: NDArray[np.int32]
-    user_feature_keys: NDArray[np.int32]
-    voices: Mapping[str, Voice]
-    blend: Blend
-
-    def __len__(self) -> int:
-        return len(self.item_keys)
+class Model(Scoring):
+    """What a web process maps and makes lists of."""
 
     @cached_property
     def popularity(self) -> NDArray[np.float32]:
@@ -65,59 +42,6 @@ class Model:
     def popular_first(self) -> NDArray[np.intp]:
         """Item indexes, the most popular first, shape (n,)."""
         return np.argsort(-self.popularity, kind="stable")
-
-    @cached_property
-    def is_hot(self) -> NDArray[np.bool_]:
-        """Which items anybody likes, shape (n,)."""
-        return self.likes > 0
-
-    @cached_property
-    def hybrid(self) -> LightFMHybrid | None:
-        """The voice that speaks of features; None where it was not fitted."""
-        voice = self.voices.get(LightFMHybrid.name)
-        return voice if isinstance(voice, LightFMHybrid) else None
-
-    @cached_property
-    def newcomers(self) -> Newcomers:
-        """The model's own items that nobody likes yet."""
-        if self.hybrid is None:
-            return Newcomers(np.empty(0, np.intp), np.empty((0, 1), np.float32), np.empty(0, bool))
-        cold = np.flatnonzero(~self.is_hot)
-        known = np.column_stack([self.hybrid.embeddings[cold], self.hybrid.biases[cold]])
-        return Newcomers.of(cold, known, self.hybrid.mean_item)
-
-    def foretell(self, features_of: Sequence[Sequence[int]]) -> NDArray[np.float32]:
-        """What the features of items that came after the model foretell: embeddings and biases of LightFM.
-
-        Args:
-            features_of: Feature keys of each item.
-
-        Returns:
-            float32, shape (items, d + 1); shape (items, 1) where there is no such voice.
-        """
-        hybrid = self.hybrid
-        if hybrid is None or not features_of:
-            return np.empty((len(features_of), self.newcomers.known.shape[1]), np.float32)
-        added = (weighted_sum(self.item_feature_keys, hybrid.item_features, keys)[0] for keys in features_of)
-        return np.stack([hybrid.mean_item + of_item for of_item in added])
-
-    def introduce(self, foretold: NDArray[np.float32]) -> Newcomers:
-        """The model's newcomers, and items that came after it.
-
-        Args:
-            foretold: What `foretell` gave for each item that came after the model, in the order of their
-                indexes, which follow those of the model.
-        """
-        own = self.newcomers
-        if self.hybrid is None or not len(foretold):
-            return own
-        later = np.arange(len(self), len(self) + len(foretold))
-        known = np.concatenate([own.known, foretold])
-        return Newcomers.of(np.concatenate([own.indexes, later]), known, self.hybrid.mean_item)
-
-    def knows_user(self, history: History) -> bool:
-        """Whether anything can be said of a user beyond what is popular."""
-        return history.liked > 0 or (self.hybrid is not None and len(history.features) > 0)
 
     def recommend(
         self,
@@ -172,131 +96,6 @@ class Model:
         chosen = selection.best(allowed, scores, pool_size(k) if diversity else k)
         return self._spread(allowed[chosen], scores[chosen], k, newcomers or self.newcomers, diversity)
 
-    def _spread(
-        self,
-        items: NDArray[np.intp],
-        scores: NDArray[np.float32],
-        k: int,
-        newcomers: Newcomers,
-        diversity: float,
-    ) -> tuple[NDArray[np.intp], NDArray[np.float32]]:
-        vectors = self.vectors(items, newcomers) if diversity else None
-        if vectors is None:
-            return items[:k], scores[:k]
-        chosen = diverse(scores, vectors, k, diversity)
-        return items[chosen], scores[chosen]
-
-    def vectors(self, items: NDArray[np.intp], newcomers: Newcomers) -> NDArray[np.float32] | None:
-        """What items are like: LightFM's embeddings, else those of another voice of factors.
-
-        Args:
-            items: Item indexes, shape (c,).
-            newcomers: As `introduce` gave them.
-
-        Returns:
-            float32, shape (c, d), zeros where nothing is known; None where no voice has embeddings.
-        """
-        factors = self.hybrid or next(
-            (voice for voice in self.voices.values() if isinstance(voice, FactorVoice)), None
-        )
-        if factors is None:
-            return None
-        vectors = np.zeros((len(items), factors.embeddings.shape[1]), np.float32)
-        own = items < len(self)
-        vectors[own] = factors.embeddings[items[own]]
-        if self.hybrid is not None and not own.all():
-            vectors[~own] = newcomers.embeddings_of(items[~own])
-        return vectors
-
-    def scores(
-        self, history: History, items: NDArray[np.intp], newcomers: Newcomers | None = None
-    ) -> NDArray[np.float32]:
-        """The whole blend's scores of some items, float32, shape (c,)."""
-        weights = self.blend.at(history.liked)
-        return self._scores(items, newcomers or self.newcomers, weights, self._prepare(history))
-
-    def scores_without(
-        self,
-        history: History,
-        places: Sequence[int],
-        items: NDArray[np.intp],
-        newcomers: Newcomers,
-    ) -> NDArray[np.float32]:
-        """The whole blend's scores of some items, with one item left out of the history at a time.
-
-        Args:
-            history: Of a user.
-            places: In the history, of the items to leave out.
-            items: Item indexes, shape (c,).
-            newcomers: As `introduce` gave them.
-
-        Returns:
-            float32, shape (places, c); NaN without an item without which nothing is known of the user.
-        """
-        if not places:
-            return np.empty((0, len(items)), np.float32)
-        left_out = np.array(places, np.intp)
-        prepared = {
-            name: voice.prepare_without_each(history, left_out)
-            for name, voice in self.voices.items()
-            if not voice.adds_up
-        }
-
-        def score(name: str, hot: NDArray[np.intp]) -> NDArray[np.float32]:
-            voice = self.voices[name]
-            if voice.adds_up:
-                return voice.score(history, hot) - voice.shares(history, hot)[left_out]
-            return voice.score_prepared(prepared[name], hot)
-
-        liked = history.liked - (history.strengths[left_out] > 0)
-        weights = np.array([self.blend.at(length) for length in liked.tolist()])
-        scores = self._blended(items, newcomers, weights, prepared, score)
-        if not (self.hybrid is not None and len(history.features)):
-            scores[liked == 0] = np.nan
-        return scores
-
-    def terms(
-        self, history: History, items: NDArray[np.intp], newcomers: Newcomers
-    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """What each item of a history and each of the user's features adds to scores.
-
-        Args:
-            history: Of a user.
-            items: Item indexes, shape (c,).
-            newcomers: As the scores were made with.
-
-        Returns:
-            float32, shape (h, c); float32, shape (features, c).
-        """
-        weights = self.blend.at(history.liked)
-        by_history = np.zeros((len(history.indexes), len(items)), np.float32)
-        by_features = np.zeros((len(history.features), len(items)), np.float32)
-        is_cold = self._are_cold(items)
-        hot = items[~is_cold]
-        for (name, voice), weight in zip(self.voices.items(), weights.tolist(), strict=True):
-            by_history[:, ~is_cold] += np.float32(weight) * voice.shares(history, hot)
-            if name == LightFMHybrid.name and self.hybrid is not None:
-                parts = self.hybrid.feature_parts(history)
-                by_features[:, ~is_cold] += np.float32(weight) * (parts @ self.hybrid.embeddings[hot].T)
-        if self.hybrid is not None and is_cold.any():
-            weight = np.float32(weights @ self.blend.slopes)
-            embeddings = newcomers.embeddings_of(items[is_cold])
-            by_history[:, is_cold] = weight * (self.hybrid.parts(history) @ embeddings.T)
-            by_features[:, is_cold] = weight * (self.hybrid.feature_parts(history) @ embeddings.T)
-        return by_history, by_features
-
-    def feature_terms(self, history: History, keys: Sequence[int]) -> NDArray[np.float32]:
-        """What each feature of a cold item adds to its score, up to a factor; float32, shape (features,)."""
-        places = locate(self.item_feature_keys, np.array(keys, np.int64))
-        if self.hybrid is None or not len(self.item_feature_keys):
-            return np.zeros(len(keys), np.float32)
-        added = self.hybrid.item_features[places, :-1] @ self.hybrid.vector(history)
-        return np.where(places >= 0, added, np.float32(0))
-
-    def is_cold(self, item: int) -> bool:
-        """Whether nobody liked an item when the model was fitted."""
-        return item >= len(self) or not self.is_hot[item]
-
     def similar(
         self, item: int, k: int, selection: Selection, newcomers: Newcomers
     ) -> tuple[NDArray[np.intp], NDArray[np.float32]]:
@@ -335,26 +134,19 @@ class Model:
         chosen = selection.best(candidates, scores, k)
         return candidates[chosen], scores[chosen]
 
-    def likeness_by_users(self, item: int, other: int) -> float:
-        """How much of what makes two hot items alike comes of who likes both, and not of LightFM.
-
-        LightFM's embeddings are made of features as well as of likes; the other voices know likes alone.
-
-        Args:
-            item: Item index.
-            other: Item index.
-
-        Returns:
-            Part of the voices' positive shares, 0 to 1; 0 where none is positive.
-        """
-        history = History(np.array([item]), np.ones(1, np.float32))
-        weights = self.blend.at(1).tolist()
-        shares = {
-            name: max(weight * float(voice.shares(history, np.array([other]))[0, 0]), 0.0)
-            for (name, voice), weight in zip(self.voices.items(), weights, strict=True)
-        }
-        total = sum(shares.values())
-        return 1 - shares.get(LightFMHybrid.name, 0.0) / total if total else 0.0
+    def _spread(
+        self,
+        items: NDArray[np.intp],
+        scores: NDArray[np.float32],
+        k: int,
+        newcomers: Newcomers,
+        diversity: float,
+    ) -> tuple[NDArray[np.intp], NDArray[np.float32]]:
+        vectors = self.vectors(items, newcomers) if diversity else None
+        if vectors is None:
+            return items[:k], scores[:k]
+        chosen = diverse(scores, vectors, k, diversity)
+        return items[chosen], scores[chosen]
 
     def _likeness(
         self, history: History, items: NDArray[np.intp], newcomers: Newcomers
@@ -363,9 +155,6 @@ class Model:
         nameless = newcomers.indexes[~newcomers.has_features]
         scores[np.isin(items, nameless)] = scores.min(initial=0.0) - 1
         return scores
-
-    def _prepare(self, history: History) -> dict[str, Any]:
-        return {name: voice.prepare(history) for name, voice in self.voices.items()}
 
     def _candidates(
         self,
@@ -413,113 +202,6 @@ class Model:
             return Near.sum(heard)
         # One voice alone finds candidates even where the blend gives it no weight.
         return max(of_voices, key=lambda of_voice: of_voice[0])[1] if of_voices else None
-
-    def _scores(
-        self,
-        items: NDArray[np.intp],
-        newcomers: Newcomers,
-        weights: NDArray[np.float64],
-        prepared: Mapping[str, Any],
-    ) -> NDArray[np.float32]:
-        def score(name: str, hot: NDArray[np.intp]) -> NDArray[np.float32]:
-            return self.voices[name].score_prepared(prepared[name], hot)
-
-        return self._blended(items, newcomers, weights, prepared, score)
-
-    def _blended(
-        self,
-        items: NDArray[np.intp],
-        newcomers: Newcomers,
-        weights: NDArray[np.float64],
-        prepared: Mapping[str, Any],
-        score: Callable[[str, NDArray[np.intp]], NDArray[np.float32]],
-    ) -> NDArray[np.float32]:
-        """Scores, shape (c,); for v variations of a history, of weights of shape (v, voices), (v, c).
-
-        Args:
-            items: Item indexes, shape (c,).
-            newcomers: As `introduce` gave them.
-            weights: Of the voices.
-            prepared: What they made of the history.
-            score: From a voice's name and hot items to its scores of them.
-        """
-        cold = self._are_cold(items)
-        hot = np.zeros((*weights.shape[:-1], np.count_nonzero(~cold)))
-        for place, name in enumerate(self.voices):
-            weight = weights[..., place, None]
-            if weight.any():
-                hot += weight * score(name, items[~cold])
-        if not cold.any():
-            return hot.astype(np.float32)
-        scores = np.empty((*weights.shape[:-1], len(items)))
-        scores[..., ~cold] = hot
-        scores[..., cold] = self._cold_scores(items[cold], newcomers, weights, prepared)
-        nameless = np.isnan(scores)
-        if nameless.any():
-            # Items of which nothing is known at all come last, and so fill a list that would be short.
-            lowest = np.nanmin(scores, axis=-1, keepdims=True, initial=0.0)
-            scores = np.where(nameless, lowest - 1, scores)
-        return scores.astype(np.float32)
-
-    def _cold_scores(
-        self,
-        items: NDArray[np.intp],
-        newcomers: Newcomers,
-        weights: NDArray[np.float64],
-        prepared: Mapping[str, Any],
-    ) -> NDArray[np.float64]:
-        """What the blend may expect of items that nobody likes, from what their features say; else NaN."""
-        if self.hybrid is None:
-            return np.full((*weights.shape[:-1], len(items)), np.nan)
-        of_hybrid, have_features = newcomers.score(items, prepared[LightFMHybrid.name])
-        slopes, offsets = weights @ self.blend.slopes, weights @ self.blend.offsets
-        return np.where(have_features, of_hybrid * slopes[..., None] + offsets[..., None], np.nan)
-
-    def _are_cold(self, items: NDArray[np.intp]) -> NDArray[np.bool_]:
-        """Which of some items nobody liked when the model was fitted, bool, shape (c,)."""
-        return ~self.is_hot.take(items, mode="clip") | (items >= len(self))
-
-    def arrays(self) -> dict[str, NDArray[Any]]:
-        """Names to arrays, as a version's directory holds them; those of a voice begin with its name."""
-        named = {
-            "item_keys": self.item_keys,
-            "likes": self.likes,
-            "item_feature_keys": self.item_feature_keys,
-            "user_feature_keys": self.user_feature_keys,
-        }
-        parts: dict[str, Voice | Blend] = {**self.voices, "blend": self.blend}
-        return named | {
-            f"{part}.{name}": array for part, owner in parts.items() for name, array in owner.arrays().items()
-        }
-
-    @classmethod
-    def from_arrays(cls, arrays: Mapping[str, NDArray[Any]]) -> Model:
-        """Takes the arrays of a version as they were mapped.
-
-        Raises:
-            ValueError: One is missing, their shapes do not fit together, or a voice is not known here.
-        """
-        parts: dict[str, dict[str, NDArray[Any]]] = {}
-        for name, array in arrays.items():
-            part, _, rest = name.rpartition(".")
-            parts.setdefault(part, {})[rest] = array
-        items = len(parts.get("", {}).get("item_keys", ()))
-        shapes = {
-            "item_keys": (items,),
-            "likes": (items,),
-            "item_feature_keys": (-1,),
-            "user_feature_keys": (-1,),
-        }
-        own = checked(parts.pop("", {}), shapes)
-        blend = parts.pop("blend", {})
-        unknown = parts.keys() - known_voices().keys()
-        if unknown:
-            raise ValueError(f"voices are not known: {', '.join(sorted(unknown))}")
-        voices = {
-            name: known_voices()[name].from_arrays(of_voice, items)
-            for name, of_voice in sorted(parts.items())
-        }
-        return cls(**own, voices=voices, blend=Blend.from_arrays(blend, len(voices)))
 
 
 def _cosines(rows: NDArray[np.float32], vector: NDArray[np.float32]) -> NDArray[np.float32]:
