@@ -65,17 +65,17 @@ def explain(
     by_history, by_features = model.terms(history, items, newcomers)
     rest = scores - by_history.sum(axis=0) - by_features.sum(axis=0)
     named = _named(model, history, items, newcomers, by_history=by_history, scores=scores)
+    positive = np.maximum(by_history, 0)
+    of_history = positive.sum(axis=0).tolist()
+    of_features = np.maximum(by_features, 0).T.tolist()
+    of_all = np.maximum(rest, 0).tolist()
     reasons = []
     for column, item in enumerate(items.tolist()):
-        of_history = np.maximum(by_history[:, column], 0)
-        listed = [place for place in named[column] if of_history[place] > 0]
-        terms = [("interaction", place, float(of_history[place])) for place in listed]
-        terms.append(("history", -1, float(of_history.sum() - of_history[listed].sum())))
-        terms += [
-            ("user_feature", place, max(float(term), 0.0))
-            for place, term in enumerate(by_features[:, column])
-        ]
-        terms.append(("popular", -1, max(float(rest[column]), 0.0)))
+        shares = {place: share for place in named[column] if (share := float(positive[place, column])) > 0}
+        terms = [("interaction", place, share) for place, share in shares.items()]
+        terms.append(("history", -1, max(of_history[column] - sum(shares.values()), 0.0)))
+        terms += [("user_feature", place, share) for place, share in enumerate(of_features[column])]
+        terms.append(("popular", -1, of_all[column]))
         if model.is_cold(item):
             terms = _through_features(model, history, features_of[column], terms)
         reasons.append(_rounded(terms))
@@ -121,14 +121,14 @@ def _rounded(terms: Sequence[tuple[str, int, float]]) -> list[Reason]:
     total = sum(term for _, _, term in terms)
     if total <= 0:
         return [Reason("popular", -1, 1.0)]
-    exact = np.array([term / total * _DIGITS for _, _, term in terms])
-    whole = np.floor(exact).astype(int)
+    exact = [term / total * _DIGITS for _, _, term in terms]
+    whole = [int(share) for share in exact]
     # Largest remainders: each share is within a thousandth of its own, and all together are 1.
-    for place in np.argsort(whole - exact, kind="stable")[: _DIGITS - whole.sum()].tolist():
+    by_remainder = sorted(range(len(terms)), key=lambda place: whole[place] - exact[place])
+    for place in by_remainder[: _DIGITS - sum(whole)]:
         whole[place] += 1
-    order = np.argsort(-whole, kind="stable").tolist()
     return [
-        Reason(terms[place][0], terms[place][1], int(whole[place]) / _DIGITS)
-        for place in order
+        Reason(terms[place][0], terms[place][1], whole[place] / _DIGITS)
+        for place in sorted(range(len(terms)), key=lambda place: -whole[place])
         if whole[place] > 0
     ]
