@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
 
 from recsvc.recommender.examples import History
 from recsvc.recommender.voice import Voice, checked
@@ -21,6 +23,9 @@ _SCORES_AT_ONCE = 8_000_000
 _HALVES = 32  # random halves of the users that weights are tuned on and averaged over
 _FINEST_STEP = 0.03
 _LEAST_SHARE = 0.03  # of the weight of all voices, at some length; less is not heard at all
+
+
+_OfUser = tuple[NDArray[np.float32], NDArray[np.intp]]  # candidates' scores by each voice, and those that hit
 
 
 @dataclass(frozen=True)
@@ -92,6 +97,7 @@ def learn_blend(
     is_hot: NDArray[np.bool_],
     *,
     seed: int,
+    threads: int,
     on_progress: Callable[[float], None],
 ) -> Blend:
     """Finds the weights with which what was held out is foretold best.
@@ -106,11 +112,14 @@ def learn_blend(
         relevant: What was held out of each; None where weights cannot be learned, and all voices count alike.
         is_hot: bool, shape (items,): which items anybody likes.
         seed: Of the halves, and of which items of a history stay when it is cut.
+        threads: How many.
         on_progress: Told the part that is done, 0 to 1. May raise, which ends the search.
     """
     random = np.random.default_rng(seed)
     moments = _Moments(voices)
-    gathered = _gather(voices, histories, histories, relevant, is_hot=is_hot, moments=moments)
+    gathered = _gather(
+        voices, histories, histories, relevant, is_hot=is_hot, threads=threads, moments=moments
+    )
     scales = moments.deviations()
     slopes, offsets = moments.regressions()
     alike = np.full(len(voices), 1 / len(voices))
@@ -118,7 +127,7 @@ def learn_blend(
         weights = (alike / scales).astype(np.float32)[None]
         return Blend(np.ones(1, np.float32), weights, slopes, offsets)
 
-    usual = _tune_on_halves(gathered, scales, [alike], random)
+    usual = _tune_on_halves(gathered, scales, [alike], random, threads)
     lengths, found = [], []
     for place, length in enumerate(_KNOTS):
         on_progress((place + 1) / (len(_KNOTS) + 1))
@@ -128,10 +137,12 @@ def learn_blend(
         chosen = np.sort(random.choice(users, min(len(users), _MOST_USERS_OF_KNOT), replace=False)).tolist()
         whole = [histories[user] for user in chosen]
         cut = [_cut(history, length, random) for history in whole]
-        of_knot = _gather(voices, cut, whole, [relevant[user] for user in chosen], is_hot=is_hot)
+        of_knot = _gather(
+            voices, cut, whole, [relevant[user] for user in chosen], is_hot=is_hot, threads=threads
+        )
         lengths.append(length)
         # Half way to what suits all lengths: on users not tuned on, that was better than either.
-        found.append((_tune_on_halves(of_knot, scales, [usual], random) + usual) / 2)
+        found.append((_tune_on_halves(of_knot, scales, [usual], random, threads) + usual) / 2)
     if not found:
         lengths, found = [1], [usual]
     shares = np.array(found)
@@ -146,19 +157,28 @@ class _Moments:
     def __init__(self, voices: Mapping[str, Voice]) -> None:
         names = list(voices)
         self.cold = next((names.index(name) for name in names if voices[name].speaks_of_cold), None)
-        self.count = 0
-        self.sums = np.zeros(len(names))
-        self.squares = np.zeros(len(names))
-        self.products = np.zeros(len(names))
+        self.count = 0.0
+        self.sums, self.squares, self.products = np.zeros((3, len(names)))
 
-    def add(self, scores: Sequence[NDArray[np.float32]], is_hot: NDArray[np.bool_]) -> None:
+    def of(self, scores: Sequence[NDArray[np.float32]], is_hot: NDArray[np.bool_]) -> NDArray[np.float64]:
+        """What some users' scores add: how many, their sums, squares and products, shape (4, voices)."""
         hot = [of_voice[:, is_hot] for of_voice in scores]
-        self.count += hot[0].size
-        for place, of_voice in enumerate(hot):
-            self.sums[place] += of_voice.sum(dtype=np.float64)
-            self.squares[place] += np.einsum("ui,ui->", of_voice, of_voice, dtype=np.float64)
-            if self.cold is not None:
-                self.products[place] += np.einsum("ui,ui->", of_voice, hot[self.cold], dtype=np.float64)
+        beside = hot[self.cold] if self.cold is not None else np.zeros_like(hot[0])
+        return np.array(
+            [
+                [of_voice.size for of_voice in hot],
+                [of_voice.sum(dtype=np.float64) for of_voice in hot],
+                [np.einsum("ui,ui->", of_voice, of_voice, dtype=np.float64) for of_voice in hot],
+                [np.einsum("ui,ui->", of_voice, beside, dtype=np.float64) for of_voice in hot],
+            ]
+        )
+
+    def add(self, found: NDArray[np.float64]) -> None:
+        counts, sums, squares, products = found
+        self.count += float(counts[0])
+        self.sums += sums
+        self.squares += squares
+        self.products += products
 
     def deviations(self) -> NDArray[np.float64]:
         means = self.sums / self.count
@@ -215,19 +235,18 @@ def _gather(
     relevant: Sequence[NDArray[np.intp]] | None,
     *,
     is_hot: NDArray[np.bool_],
+    threads: int,
     moments: _Moments | None = None,
 ) -> _Gathered:
     items = len(is_hot)
-    at_once = max(1, _SCORES_AT_ONCE // items)
+    at_once = max(1, _SCORES_AT_ONCE // items // threads)
     most = min(_OF_EACH_VOICE, items)
-    rows: list[NDArray[np.float32]] = []
-    hit_users, hit_places = [], []
-    for start in range(0, len(histories), at_once):
+
+    def gather(start: int) -> tuple[NDArray[np.float64] | None, list[_OfUser]]:
         scores = [voice.score_all(histories[start : start + at_once]) for voice in voices.values()]
-        if moments is not None:
-            moments.add(scores, is_hot)
+        found = None if moments is None else moments.of(scores, is_hot)
         if relevant is None:
-            continue
+            return found, []
         open_to = np.tile(is_hot, (len(scores[0]), 1))
         for row, history in enumerate(seen[start : start + at_once]):
             open_to[row, history.indexes] = False
@@ -235,22 +254,32 @@ def _gather(
             np.argpartition(np.where(open_to, of_voice, -np.inf), items - most, axis=1)[:, items - most :]
             for of_voice in scores
         ]
+        found_of: list[_OfUser] = []
         for row in range(len(open_to)):
             candidates = np.unique(np.concatenate([of_voice[row] for of_voice in best]))
             candidates = candidates[open_to[row, candidates]]
             places = np.flatnonzero(np.isin(candidates, relevant[start + row]))
-            hit_users.append(np.full(len(places), start + row))
-            hit_places.append(places)
-            rows.append(np.stack([of_voice[row, candidates] for of_voice in scores], axis=1))
+            found_of.append((np.stack([of_voice[row, candidates] for of_voice in scores], axis=1), places))
+        return found, found_of
+
+    of_users: list[_OfUser] = []
+    with ThreadPoolExecutor(threads) as pool, threadpool_limits(1, "blas"):
+        for found, of_some in pool.map(gather, range(0, len(histories), at_once)):
+            if moments is not None and found is not None:
+                moments.add(found)
+            of_users += of_some
     if relevant is None:
         nobody = np.empty(0, np.intp)
         return _Gathered(np.empty((0, 0, len(voices)), np.float32), (nobody, nobody), np.empty(0))
-    padded = np.full((len(rows), max(map(len, rows)), len(voices)), np.nan, np.float32)
-    for user, of_candidates in enumerate(rows):
-        padded[user, : len(of_candidates)] = of_candidates
+    longest = max(len(scores) for scores, _ in of_users)
+    padded = np.full((len(of_users), longest, len(voices)), np.nan, np.float32)
+    for user, (scores, _) in enumerate(of_users):
+        padded[user, : len(scores)] = scores
+    hit_users = np.repeat(np.arange(len(of_users)), [len(places) for _, places in of_users])
+    hit_places = np.concatenate([places for _, places in of_users])
     gains = np.concatenate([[0], np.cumsum(1 / np.log2(np.arange(2, K + 2)))])
     ideals = gains[[min(len(items_of_user), K) for items_of_user in relevant]]
-    return _Gathered(padded, (np.concatenate(hit_users), np.concatenate(hit_places)), ideals)
+    return _Gathered(padded, (hit_users, hit_places), ideals)
 
 
 def _tune_on_halves(
@@ -258,17 +287,19 @@ def _tune_on_halves(
     scales: NDArray[np.float64],
     starts: Sequence[NDArray[np.float64]],
     random: np.random.Generator,
+    threads: int,
 ) -> NDArray[np.float64]:
     scores = (gathered.scores / scales).astype(np.float32)
     scaled = replace(gathered, scores=scores)
     users = len(gathered.ideals)
-    found, gains = [], []
-    for _ in range(_HALVES):
-        shuffled = random.permutation(users)
-        middle = max(1, users // 2)
+    middle = max(1, users // 2)
+
+    def tune(shuffled: NDArray[np.intp]) -> tuple[NDArray[np.float64], list[float]]:
         tuned = _tune(scaled.of(np.sort(shuffled[:middle])), starts)
-        found.append(tuned)
-        gains.append(_gains(scaled.of(np.sort(shuffled[middle:])), tuned))
+        return tuned, _gains(scaled.of(np.sort(shuffled[middle:])), tuned)
+
+    with ThreadPoolExecutor(threads) as pool, threadpool_limits(1, "blas"):
+        found, gains = zip(*pool.map(tune, [random.permutation(users) for _ in range(_HALVES)]), strict=True)
     weights: NDArray[np.float64] = np.mean(found, axis=0)
     # Weights are never below 0, so that even of a voice that is of no use the mean is above it.
     useful = np.where(np.mean(gains, axis=0) > 0, weights, 0.0)

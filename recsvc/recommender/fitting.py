@@ -45,6 +45,7 @@ class Choice:
         blend: Learned with them.
         held_out: What was held out; None where too little could be.
         fit_seconds: Spent in fits.
+        judging_seconds: Spent in judging fits, and in learning the blend.
         left_out: Voices that were fitted, but have no weight.
     """
 
@@ -53,6 +54,7 @@ class Choice:
     blend: Blend
     held_out: HeldOut | None
     fit_seconds: float
+    judging_seconds: float
     left_out: list[str]
 
 
@@ -120,8 +122,10 @@ def choose(
         held_out.relevant if held_out is not None else None,
         rest.counts > 0,
         seed=examples.seed,
+        threads=examples.threads,
         on_progress=share("blend", on_progress),
     )
+    judging_seconds = time.perf_counter() - began - fit_seconds
     heard = blend.heard() if held_out is not None else np.ones(len(voices), dtype=bool)
     # A voice that is not listened to would only cost: a second fit, memory, and time in each request.
     kept = [name for name, is_heard in zip(voices, heard.tolist(), strict=True) if is_heard or _stays(name)]
@@ -132,6 +136,7 @@ def choose(
         blend,
         held_out,
         fit_seconds,
+        judging_seconds,
         left_out=[name for name in voices if name not in kept],
     )
 
@@ -228,6 +233,7 @@ def describe(matrix: InteractionMatrix, examples: Examples, choice: Choice) -> d
     return {
         "held_out_users": len(histories),
         "fit_seconds": round(choice.fit_seconds, 3),
+        "judging_seconds": round(choice.judging_seconds, 3),
         **_means(lists, held_out),
         "popularity": told.pop("popularity"),
         "voices": told,

@@ -268,6 +268,7 @@ def try_out(
         relevant,
         rest.counts > 0,
         seed=ground.examples.seed,
+        threads=ground.examples.threads,
         on_progress=lambda done: on_progress(),
     )
     model = assemble(ground.matrix, rest, speaking, blend)

@@ -186,5 +186,7 @@ def shop_model(shop: Examples) -> Model:
         item_feature_keys=shop.item_features.feature_keys,
         user_feature_keys=shop.user_features.feature_keys,
         voices=fitted,
-        blend=learn_blend(fitted, histories, None, shop.counts > 0, seed=1, on_progress=lambda done: None),
+        blend=learn_blend(
+            fitted, histories, None, shop.counts > 0, seed=1, threads=1, on_progress=lambda done: None
+        ),
     )

@@ -40,7 +40,7 @@ class Told(Voice):
 
 def learn(voices, histories, relevant, *, is_hot=None, on_progress=lambda done: None) -> Blend:
     hot = np.ones(voices[min(voices)].rows.shape[1], dtype=bool) if is_hot is None else is_hot
-    return learn_blend(voices, histories, relevant, hot, seed=3, on_progress=on_progress)
+    return learn_blend(voices, histories, relevant, hot, seed=3, threads=2, on_progress=on_progress)
 
 
 def blend_of(lengths, weights) -> Blend:

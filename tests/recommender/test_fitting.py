@@ -87,6 +87,7 @@ def test_what_was_chosen_says_how_good_it_is(two_tastes):
 
     assert told["held_out_users"] == len(choice.held_out.user_indexes) >= 20
     assert told["fit_seconds"] >= 0
+    assert told["judging_seconds"] > 0
     assert set(told["voices"]) == set(choice.voices) - {"popularity"}
     assert told["ndcg_at_20"] > 1.2 * told["popularity"]["ndcg_at_20"]
     for means in (told, told["popularity"], *told["voices"].values()):
