@@ -16,6 +16,7 @@ from collections import Counter
 from typing import Any
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from benchmarks import training
 from benchmarks.measuring import in_new_process, new_instance
@@ -38,7 +39,8 @@ def examine(config: Config, shop: Shop, lists: int, deleted: int, seed: int) -> 
     told: Counter[str] = Counter()
     chance = np.random.default_rng(seed)
     asked = (1 + chance.choice(shop.users, min(lists, shop.users), replace=False)).tolist()
-    with create_app(config).app_context():
+    # As in a web process: matrices so small only wait for each other's threads.
+    with threadpool_limits(1), create_app(config).app_context():
         _add_items(shop, shop.items // 10)
         for number in asked:
             user_id = f"user-{number}"
