@@ -31,6 +31,12 @@ def do(context: Flask) -> Callable[..., int]:
     return write
 
 
+@pytest.fixture
+def shop(context: Flask, shop: dict[str, list[str]]) -> dict[str, list[str]]:
+    """Two shelves of eight books and their readers, within the application's context."""
+    return shop
+
+
 @pytest.fixture(scope="session")
 def readers() -> tuple[list[Row], list[Row]]:
     """What the demonstration's readers did, in the order in which it happened, in two parts."""
