@@ -90,21 +90,22 @@ class FactorVoice(Voice):
 
 @dataclass(frozen=True)
 class System:
-    """What is solved for a user's vector, as `fold_in` takes it, and what of the history it was made from.
+    """What is solved for a user's vector, as `fold_in` takes it.
 
     Attributes:
         confidences: Shape (h,).
         wanted: Shape (h,).
         base: Shape (d,); None for the identity.
         liked: How many items are liked.
-        total: Of the strengths of liked items.
+        score: What the history is to score in all, each item as often as it is wanted; None where scores have
+            a scale of their own.
     """
 
     confidences: NDArray[np.floating]
     wanted: NDArray[np.floating]
     base: NDArray[np.float32] | None
     liked: int
-    total: float
+    score: float | None
 
 
 class FoldedInVoice(FactorVoice):
@@ -120,17 +121,6 @@ class FoldedInVoice(FactorVoice):
                 how many there are, is told without it.
         """
 
-    def scaled(
-        self,
-        coefficients: NDArray[np.float32],
-        wanted: NDArray[np.floating],
-        embeddings: NDArray[np.float32],
-        system: System,
-        history: History,
-    ) -> NDArray[np.float32]:
-        """Brings coefficients, shape (…, h), found for what is wanted, to the scale of scores."""
-        return coefficients
-
     def completed(self, vectors: NDArray[np.float32], history: History, liked: int) -> NDArray[np.float32]:
         """Adds to vectors, shape (…, d), what is known of a user beside so many liked items."""
         return vectors
@@ -141,7 +131,7 @@ class FoldedInVoice(FactorVoice):
         """How much each item of the history counts."""
         system = self.system(history)
         coefficients = fold_in(embeddings, system.confidences, system.wanted, system.base)
-        scaled = self.scaled(coefficients, system.wanted, embeddings, system, history)
+        scaled = _scaled(coefficients, system.wanted, embeddings, system)
         return scaled, None if system.base is None else np.float32(1) / system.base
 
     def vector(self, history: History) -> NDArray[np.float32]:
@@ -162,11 +152,26 @@ class FoldedInVoice(FactorVoice):
             )
             wanted = np.tile(system.wanted, (len(alike), 1))
             wanted[np.arange(len(alike)), left_out] = 0
-            found = self.scaled(coefficients, wanted, embeddings, system, history) @ embeddings
+            found = _scaled(coefficients, wanted, embeddings, system) @ embeddings
             if system.base is not None:
                 found = found / system.base
             vectors[alike] = self.completed(found, history, system.liked)
         return vectors
+
+
+def _scaled(
+    coefficients: NDArray[np.float32],
+    wanted: NDArray[np.floating],
+    embeddings: NDArray[np.float32],
+    system: System,
+) -> NDArray[np.float32]:
+    """Stretches coefficients, shape (…, h), until the history scores what it is to."""
+    if system.score is None:
+        return coefficients
+    products = (wanted @ embeddings) * (coefficients @ embeddings)
+    scored = (products if system.base is None else products / system.base).sum(axis=-1)
+    stretch = np.where(scored > 0, system.score / np.where(scored > 0, scored, 1), 0.0)
+    return coefficients * stretch.astype(np.float32)[..., None]
 
 
 def damp(examples: Examples) -> tuple[sparse.csr_array[Any], NDArray[np.float32]]:

@@ -546,7 +546,8 @@ def test_scores_without_an_item_of_the_history_are_those_of_the_history_without_
     items = np.array([3, 17, 120, 281, 289])  # the last two are liked by nobody
     long = history_of({item: 1.0 + item % 3 for item in range(0, 280, 4)} | {281: 1.0, 7: -1.0, 9: -2.0})
     short = history_of({1: 1.0, 40: 2.0, 77: -1.0, 200: 1.0}, (2,))
-    for history in [long, short, history_of({5: 1.0})]:
+    uneven = history_of({1: 400.0, 40: 0.001, 77: 0.002})
+    for history in [long, short, uneven, history_of({5: 1.0})]:
         places = list(range(len(history.indexes)))
 
         without = shop_model.scores_without(history, places, items, shop_model.newcomers)

@@ -119,7 +119,7 @@ class AlternatingLeastSquares(FoldedInVoice):
         liked = history.liked - (without > 0)
         wanted = damping_of(np.array(max(liked, 1))) * self.confidence[history.indexes] * np.abs(strengths)
         confidences = np.where(likes, np.maximum(wanted - 1, 0), _DISLIKED_WEIGHT * wanted)
-        return System(confidences, np.where(likes, wanted, np.float32(0)), None, liked, 0.0)
+        return System(confidences, np.where(likes, wanted, np.float32(0)), None, liked, None)
 
     def arrays(self) -> Arrays:
         """What has to be kept."""

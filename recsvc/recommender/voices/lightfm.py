@@ -145,13 +145,18 @@ class LightFMHybrid(FoldedInVoice):
     def system(self, history: History, without: float = 0.0) -> System:
         """What is solved: the history's items are wanted by their strengths, disliked ones at 0.
 
-        Penalties are relative to the embeddings' size, so that one set of constants serves every model.
+        Penalties are relative to the embeddings' size, so that one set of constants serves every model. WARP
+        fixes no scale of scores, while item biases are learned on one: so the history's mean score, weighted
+        by strength, is made `_MEAN_SCORE`, on which full biases fit. The more is liked, the less a user's
+        features count.
         """
         strengths = history.strengths
         weights = np.maximum(strengths, 0)
         liked, left_out = history.liked - (without > 0), max(without, 0.0)
-        total = float(weights.sum()) - left_out if liked else 0.0
-        squares = float(weights @ weights) - left_out**2 if liked else 1.0
+        # In doubles: what is left beside a great strength may be little.
+        exact = weights.astype(np.float64)
+        total = float(exact.sum()) - left_out if liked else 0.0
+        squares = float(exact @ exact) - left_out**2 if liked else 1.0
         positive = total or 1.0
         ridge = _RIDGE + _RIDGE_OF_ONE * squares / positive**2  # by the effective length
         base = self.spectrum + np.float32(ridge) * self.spectrum.mean()
@@ -159,29 +164,8 @@ class LightFMHybrid(FoldedInVoice):
         confidences = np.where(
             strengths > 0, np.float32(observed) * strengths, np.float32(-disliked) * strengths
         )
-        return System(confidences, weights, np.maximum(base, _TINY), liked, total)
-
-    def scaled(
-        self,
-        coefficients: NDArray[np.float32],
-        wanted: NDArray[np.floating],
-        embeddings: NDArray[np.float32],
-        system: System,
-        history: History,
-    ) -> NDArray[np.float32]:
-        """Stretches the vector until the history's weighted mean score is `_MEAN_SCORE`.
-
-        WARP fixes no scale of scores, while item biases are learned on one: on it full biases fit. The more
-        is liked, the less a user's features count.
-        """
-        assert system.base is not None
-        scored = ((wanted @ embeddings) * (coefficients @ embeddings) / system.base).sum(axis=-1)
-        share = system.liked / (system.liked + _FEATURES_AS_ITEMS) if len(history.features) else 1.0
-        is_stretched = (scored > 0) & (system.total > 0)
-        stretch = np.where(
-            is_stretched, share * _MEAN_SCORE * system.total / np.where(is_stretched, scored, 1), 0.0
-        )
-        return coefficients * stretch.astype(np.float32)[..., None]
+        share = liked / (liked + _FEATURES_AS_ITEMS) if len(history.features) else 1.0
+        return System(confidences, weights, np.maximum(base, _TINY), liked, share * _MEAN_SCORE * total)
 
     def feature_parts(self, history: History) -> NDArray[np.float32]:
         """What each of the user's features adds to their vector, float32, shape (features, d)."""
