@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +14,7 @@ from recsvc.recommender.keys import locate
 from recsvc.recommender.newcomers import Newcomers
 from recsvc.recommender.ranking import best_of, distinct_of
 from recsvc.recommender.relations import Near, RelatedVoice
-from recsvc.recommender.scoring import Scoring
+from recsvc.recommender.scoring import Prepared, Scoring
 from recsvc.recommender.selection import Selection
 from recsvc.recommender.voices.lightfm import LightFMHybrid
 from recsvc.recommender.voices.popularity import Popularity
@@ -67,16 +65,15 @@ class Model(Scoring):
         if not self.knows_user(history):
             return self.popular(k, selection, newcomers, diversity=diversity)
         newcomers = newcomers or self.newcomers
-        weights = self.blend.at(history.liked)
-        prepared = self._prepare(history)
-        candidates = self._candidates(k, selection, newcomers, weights=weights, prepared=prepared)
-        scores = self._scores(candidates, newcomers, weights, prepared)
+        prepared = self._prepare(history, newcomers)
+        candidates = self._candidates(k, selection, prepared)
+        scores = self._scores(candidates, prepared)
         wanted = pool_size(k) if diversity else k
         chosen = selection.best(candidates, scores, wanted)
         if selection.groups is not None and len(chosen) < k:
             # Many candidates are of few groups: look at everything rather than give a short list.
             candidates = selection.everything()
-            scores = self._scores(candidates, newcomers, weights, prepared)
+            scores = self._scores(candidates, prepared)
             chosen = selection.best(candidates, scores, wanted)
         return self._spread(candidates[chosen], scores[chosen], k, newcomers, diversity)
 
@@ -124,9 +121,7 @@ class Model(Scoring):
             scores = alike[candidates]
         else:
             history = History(np.array([item]), np.ones(1, np.float32))
-            candidates = self._candidates(
-                k, selection, newcomers, weights=self.blend.at(1), prepared=self._prepare(history)
-            )
+            candidates = self._candidates(k, selection, self._prepare(history, newcomers))
             scores = self._likeness(history, candidates, newcomers)
             if selection.groups is not None and len(selection.best(candidates, scores, k)) < k:
                 candidates = selection.everything()
@@ -156,17 +151,9 @@ class Model(Scoring):
         scores[np.isin(items, nameless)] = scores.min(initial=0.0) - 1
         return scores
 
-    def _candidates(
-        self,
-        k: int,
-        selection: Selection,
-        newcomers: Newcomers,
-        *,
-        weights: NDArray[np.float64],
-        prepared: Mapping[str, Any],
-    ) -> NDArray[np.intp]:
+    def _candidates(self, k: int, selection: Selection, prepared: Prepared) -> NDArray[np.intp]:
         choice = len(selection.recommendable) if selection.members is None else len(selection.members)
-        near = self._near(weights, prepared)
+        near = self._near(prepared)
         if choice <= _SCORED_WHOLE or near is None:
             return selection.everything()
         # What filters take is little as a rule: the best are taken first, and all only where that fell short.
@@ -175,9 +162,9 @@ class Model(Scoring):
         if not len(nearest):
             return selection.everything()
         others = [self.popular_first[: _POPULAR + k]]
-        if self.hybrid is not None and len(newcomers.indexes):
-            vector = prepared[LightFMHybrid.name]
-            others.append(newcomers.best(vector, _COLD + k, among=_NEWEST_COLD))
+        if self.hybrid is not None and len(prepared.newcomers.indexes):
+            vector = prepared.of_voices[LightFMHybrid.name]
+            others.append(prepared.newcomers.best(vector, _COLD + k, among=_NEWEST_COLD))
         found = np.concatenate([nearest, *others])
         allowed = selection.allows(found)
         if np.count_nonzero(allowed[: len(nearest)]) < wanted:
@@ -190,11 +177,11 @@ class Model(Scoring):
         # What is left after the filters may be little: then look at everything rather than give a short list.
         return found if len(found) >= min(k + _POPULAR, choice) else selection.everything()
 
-    def _near(self, weights: NDArray[np.float64], prepared: Mapping[str, Any]) -> Near | None:
+    def _near(self, prepared: Prepared) -> Near | None:
         """What voices of related items say; None where there is no such voice."""
         of_voices: list[tuple[float, Near]] = [
-            (weight, prepared[name])
-            for (name, voice), weight in zip(self.voices.items(), weights.tolist(), strict=True)
+            (weight, prepared.of_voices[name])
+            for (name, voice), weight in zip(self.voices.items(), prepared.weights.tolist(), strict=True)
             if isinstance(voice, RelatedVoice)
         ]
         heard = [(weight, near) for weight, near in of_voices if weight > 0]

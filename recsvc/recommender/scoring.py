@@ -22,6 +22,21 @@ from recsvc.recommender.voices.lightfm import LightFMHybrid
 
 
 @dataclass(frozen=True)
+class Prepared:
+    """What a model makes of a history before it looks at any item.
+
+    Attributes:
+        newcomers: As `introduce` gave them.
+        weights: float64, shape (voices,); for v variations of a history, shape (v, voices).
+        of_voices: Names of voices to what they prepared.
+    """
+
+    newcomers: Newcomers
+    weights: NDArray[np.float64]
+    of_voices: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
 class Scoring:
     """A fitted model: what it says of items for a history. n items.
 
@@ -105,8 +120,7 @@ class Scoring:
         self, history: History, items: NDArray[np.intp], newcomers: Newcomers | None = None
     ) -> NDArray[np.float32]:
         """The whole blend's scores of some items, float32, shape (c,)."""
-        weights = self.blend.at(history.liked)
-        return self._scores(items, newcomers or self.newcomers, weights, self._prepare(history))
+        return self._scores(items, self._prepare(history, newcomers or self.newcomers))
 
     def scores_without(
         self,
@@ -129,7 +143,9 @@ class Scoring:
         if not places:
             return np.empty((0, len(items)), np.float32)
         left_out = np.array(places, np.intp)
-        prepared = {
+        liked = history.liked - (history.strengths[left_out] > 0)
+        weights = np.array([self.blend.at(length) for length in liked.tolist()])
+        of_voices = {
             name: voice.prepare_without_each(history, left_out)
             for name, voice in self.voices.items()
             if not voice.adds_up
@@ -139,11 +155,9 @@ class Scoring:
             voice = self.voices[name]
             if voice.adds_up:
                 return voice.score(history, hot) - voice.shares(history, hot)[left_out]
-            return voice.score_prepared(prepared[name], hot)
+            return voice.score_prepared(of_voices[name], hot)
 
-        liked = history.liked - (history.strengths[left_out] > 0)
-        weights = np.array([self.blend.at(length) for length in liked.tolist()])
-        scores = self._blended(items, newcomers, weights, prepared, score)
+        scores = self._blended(items, Prepared(newcomers, weights, of_voices), score)
         if not (self.hybrid is not None and len(history.features)):
             scores[liked == 0] = np.nan
         return scores
@@ -271,38 +285,30 @@ class Scoring:
         }
         return cls(**own, voices=voices, blend=Blend.from_arrays(blend, len(voices)))
 
-    def _prepare(self, history: History) -> dict[str, Any]:
-        return {name: voice.prepare(history) for name, voice in self.voices.items()}
+    def _prepare(self, history: History, newcomers: Newcomers) -> Prepared:
+        of_voices = {name: voice.prepare(history) for name, voice in self.voices.items()}
+        return Prepared(newcomers, self.blend.at(history.liked), of_voices)
 
-    def _scores(
-        self,
-        items: NDArray[np.intp],
-        newcomers: Newcomers,
-        weights: NDArray[np.float64],
-        prepared: Mapping[str, Any],
-    ) -> NDArray[np.float32]:
+    def _scores(self, items: NDArray[np.intp], prepared: Prepared) -> NDArray[np.float32]:
         def score(name: str, hot: NDArray[np.intp]) -> NDArray[np.float32]:
-            return self.voices[name].score_prepared(prepared[name], hot)
+            return self.voices[name].score_prepared(prepared.of_voices[name], hot)
 
-        return self._blended(items, newcomers, weights, prepared, score)
+        return self._blended(items, prepared, score)
 
     def _blended(
         self,
         items: NDArray[np.intp],
-        newcomers: Newcomers,
-        weights: NDArray[np.float64],
-        prepared: Mapping[str, Any],
+        prepared: Prepared,
         score: Callable[[str, NDArray[np.intp]], NDArray[np.float32]],
     ) -> NDArray[np.float32]:
-        """Scores, shape (c,); for v variations of a history, of weights of shape (v, voices), (v, c).
+        """Scores, shape (c,); for v variations of a history, (v, c).
 
         Args:
             items: Item indexes, shape (c,).
-            newcomers: As `introduce` gave them.
-            weights: Of the voices.
-            prepared: What they made of the history.
+            prepared: What is known of the history.
             score: From a voice's name and hot items to its scores of them.
         """
+        weights = prepared.weights
         cold = self._are_cold(items)
         hot = np.zeros((*weights.shape[:-1], np.count_nonzero(~cold)))
         for place, name in enumerate(self.voices):
@@ -313,7 +319,7 @@ class Scoring:
             return hot.astype(np.float32)
         scores = np.empty((*weights.shape[:-1], len(items)))
         scores[..., ~cold] = hot
-        scores[..., cold] = self._cold_scores(items[cold], newcomers, weights, prepared)
+        scores[..., cold] = self._cold_scores(items[cold], prepared)
         nameless = np.isnan(scores)
         if nameless.any():
             # Items of which nothing is known at all come last, and so fill a list that would be short.
@@ -321,17 +327,13 @@ class Scoring:
             scores = np.where(nameless, lowest - 1, scores)
         return scores.astype(np.float32)
 
-    def _cold_scores(
-        self,
-        items: NDArray[np.intp],
-        newcomers: Newcomers,
-        weights: NDArray[np.float64],
-        prepared: Mapping[str, Any],
-    ) -> NDArray[np.float64]:
+    def _cold_scores(self, items: NDArray[np.intp], prepared: Prepared) -> NDArray[np.float64]:
         """What the blend may expect of items that nobody likes, from what their features say; else NaN."""
+        weights = prepared.weights
         if self.hybrid is None:
             return np.full((*weights.shape[:-1], len(items)), np.nan)
-        of_hybrid, have_features = newcomers.score(items, prepared[LightFMHybrid.name])
+        vectors = prepared.of_voices[LightFMHybrid.name]
+        of_hybrid, have_features = prepared.newcomers.score(items, vectors)
         slopes, offsets = weights @ self.blend.slopes, weights @ self.blend.offsets
         return np.where(have_features, of_hybrid * slopes[..., None] + offsets[..., None], np.nan)
 
