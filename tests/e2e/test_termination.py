@@ -23,45 +23,37 @@ def test_every_process_ends_well_when_told_to(system, eventually):
     assert "Traceback" not in web.log + worker.log + scheduler.log
 
 
-def test_a_worker_that_is_told_to_stop_while_it_writes_a_line_of_its_log_stops(system):
-    # A handler keeps whatever is raised in it from whoever logs.
-    script = """
-import logging, os, signal
-from jobs.processes import run_worker
-
-class StoppingOnce(logging.Handler):
-    def emit(self, record):
-        if "cleaning registries" in record.getMessage():
-            logging.getLogger("rq.worker").removeHandler(self)
+@pytest.mark.parametrize(
+    "where",
+    [
+        # A handler keeps whatever is raised in it from whoever logs.
+        """
             try:
                 os.kill(os.getpid(), signal.SIGTERM)
             except Exception:
                 self.handleError(record)
+""",
+        # Whatever is raised in `__del__` is told on standard error, and lost.
+        """
+            class Ending:
+                def __del__(self):
+                    os.kill(os.getpid(), signal.SIGTERM)
 
-logging.getLogger("rq.worker").addHandler(StoppingOnce())
-run_worker()
-"""
-    worker = system.run_beside("worker", [sys.executable, "-c", script])
-
-    assert worker.wait(within=25) == 0
-
-
-def test_a_worker_that_is_told_to_stop_while_an_object_comes_to_its_end_stops(system):
-    # Whatever is raised in `__del__` is told on standard error, and lost.
-    script = """
+            Ending()
+""",
+    ],
+    ids=["in the handler of a log", "at the end of an object"],
+)
+def test_a_worker_that_is_told_to_stop_where_exceptions_are_swallowed_stops(system, where):
+    script = f"""
 import logging, os, signal
 from jobs.processes import run_worker
-
-class Ending:
-    def __del__(self):
-        os.kill(os.getpid(), signal.SIGTERM)
 
 class StoppingOnce(logging.Handler):
     def emit(self, record):
         if "cleaning registries" in record.getMessage():
             logging.getLogger("rq.worker").removeHandler(self)
-            Ending()
-
+{where}
 logging.getLogger("rq.worker").addHandler(StoppingOnce())
 run_worker()
 """
@@ -71,9 +63,9 @@ run_worker()
 
 
 def test_a_worker_told_to_stop_as_it_starts_a_training_hands_its_run_back(system):
-    # The process is there, and the worker does not know of it yet.
+    # The process is there, in the worker's group still, and the worker does not know of it yet.
     script = """
-import os, signal
+import os, signal, time
 from jobs.processes import run_worker
 
 fork = os.fork
@@ -82,6 +74,8 @@ def forking():
     child = fork()
     if child:
         os.kill(os.getpid(), signal.SIGTERM)
+    else:
+        time.sleep(1)
     return child
 
 os.fork = forking
