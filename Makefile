@@ -38,7 +38,7 @@ docs: setup
 # What the console says, into its Portuguese catalogue: translate what is new there, and make it once more.
 MESSAGES := recsvc/console/translations
 messages: setup
-	$(BIN)/pybabel --quiet extract -F recsvc/console/babel.cfg -k _l -k _setting:3 -k RowError:1 \
+	$(BIN)/pybabel --quiet extract -F recsvc/console/babel.cfg -k _l -k _setting:3 -k RowError:1 -k Sentence:1 \
 		--sort-output --no-location --width 110 -o $(MESSAGES)/messages.pot .
 	$(BIN)/pybabel --quiet update --no-fuzzy-matching --ignore-obsolete --width 110 \
 		-i $(MESSAGES)/messages.pot -d $(MESSAGES)

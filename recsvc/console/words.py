@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from datetime import UTC, datetime, timedelta
 
+from babel.lists import format_list
 from flask import Flask
 from flask_babel import (
     format_datetime,
@@ -12,10 +13,13 @@ from flask_babel import (
     format_number,
     format_percent,
     format_timedelta,
+    get_locale,
     gettext,
 )
 from flask_babel import lazy_gettext as _l
 from markupsafe import Markup, escape
+
+from recsvc.services.sentences import Sentence, Value
 
 WORDS = {
     # statuses of runs, versions and imports
@@ -114,6 +118,7 @@ def name_things(app: Flask) -> None:
         word=word,
         colour=lambda status: COLOURS.get(status, "secondary"),
         meaning=meaning,
+        sentence=sentence,
         moment=moment,
         ago=ago,
         seconds=seconds,
@@ -132,6 +137,11 @@ def name_things(app: Flask) -> None:
 def meaning(text: str) -> Markup:
     """A sentence of the service's own in the visitor's language; what stands in `backticks` is code."""
     return Markup(re.sub("`([^`]*)`", r"<code>\1</code>", escape(gettext(text))))  # noqa: S704
+
+
+def sentence(said: Sentence) -> str:
+    """A sentence, and what is in it, in the visitor's language."""
+    return str(gettext(said.words, **{name: _told(value) for name, value in said.values.items()}))
 
 
 def word(name: str | None) -> str:
@@ -189,3 +199,16 @@ def label(version: str | None) -> str:
     return (
         f"{day[4:6]}-{day[6:8]} {day[9:11]}:{day[11:13]} · {end[:4]}" if len(day) == 16 and end else version
     )
+
+
+def _told(value: Value) -> str:
+    match value:
+        case float():
+            return str(format_percent(value, "0 %"))
+        case int():
+            return str(format_number(value))
+        case timedelta():
+            return str(format_timedelta(value, threshold=2))
+        case tuple():
+            return str(format_list(value, locale=get_locale()))
+    return value

@@ -9,6 +9,7 @@ from datetime import timedelta
 from recsvc.config import current_config
 from recsvc.queues import QueueState
 from recsvc.services.events import PURCHASE
+from recsvc.services.sentences import Sentence
 from recsvc.services.stock import ENOUGH_OF_USER, Stock
 from recsvc.storage.models import ModelVersion, TrainingRun, now
 from recsvc.storage.queries.totals import Recent, Totals
@@ -36,8 +37,8 @@ class Finding:
     """
 
     code: str
-    what: str
-    advice: str
+    what: Sentence
+    advice: Sentence
 
 
 @dataclass(frozen=True)
@@ -83,27 +84,35 @@ def _of_serving(look: Look) -> Iterator[Finding]:
     if look.refused:
         yield Finding(
             "model_refused",
-            look.refused,
-            "Go back to a version that is well (recsvc models verify, recsvc models activate VERSION), or"
-            " train anew: recsvc train --wait.",
+            Sentence("%(why)s", why=look.refused),
+            Sentence(
+                "Go back to a version that is well (recsvc models verify, recsvc models activate VERSION), or"
+                " train anew: recsvc train --wait."
+            ),
         )
     if not look.totals.interactions:
         yield Finding(
             "no_interactions",
-            "There are no interactions yet, so nobody can be recommended anything.",
-            "Import what you have (recsvc import csv FILE), or send what happens: POST /api/v1/interactions.",
+            Sentence("There are no interactions yet, so nobody can be recommended anything."),
+            Sentence(
+                "Import what you have (recsvc import csv FILE), or send what happens: POST"
+                " /api/v1/interactions."
+            ),
         )
     elif look.active is None:
         yield Finding(
             "no_model",
-            "No training has succeeded yet: everybody gets what is popular.",
-            "Train: recsvc train --wait. The scheduler does so by itself when TRAIN_SCHEDULE says.",
+            Sentence("No training has succeeded yet: everybody gets what is popular."),
+            Sentence("Train: recsvc train --wait. The scheduler does so by itself when TRAIN_SCHEDULE says."),
         )
     if look.totals.items and not look.totals.recommendable_items:
         yield Finding(
             "nothing_recommendable",
-            "All items are hidden or unavailable: every list is empty.",
-            "Set available to true and hidden to false where that is wrong: PATCH /api/v1/items/{item_id}.",
+            Sentence("All items are hidden or unavailable: every list is empty."),
+            Sentence(
+                "Set available to true and hidden to false where that is wrong: PATCH"
+                " /api/v1/items/{item_id}."
+            ),
         )
 
 
@@ -111,36 +120,38 @@ def _of_processes(queue: QueueState | None, last_run: TrainingRun | None) -> Ite
     if queue is None:
         yield Finding(
             "redis_away",
-            "Redis does not answer: nothing can be trained; lists and interactions go on.",
-            "Is the server that REDIS_URL names up, and reachable from here?",
+            Sentence("Redis does not answer: nothing can be trained; lists and interactions go on."),
+            Sentence("Is the server that REDIS_URL names up, and reachable from here?"),
         )
         return
     if not queue.workers:
         yield Finding(
             "no_worker",
-            "No worker gives a sign of life: nothing will be trained.",
-            "Start one: python worker.py.",
+            Sentence("No worker gives a sign of life: nothing will be trained."),
+            Sentence("Start one: python worker.py."),
         )
     waiting = [waits.since for waits in queue.waiting.values() if waits.since is not None]
     is_training = last_run is not None and last_run.status == "running"
     if queue.workers and waiting and now() - min(waiting) > _STUCK and not is_training:
         yield Finding(
             "queue_stuck",
-            f"Jobs have been waiting for {in_words(now() - min(waiting))}, though a worker lives and no"
-            " training runs.",
-            "Look at the worker's log, and start it anew.",
+            Sentence(
+                "Jobs have been waiting for %(span)s, though a worker lives and no training runs.",
+                span=now() - min(waiting),
+            ),
+            Sentence("Look at the worker's log, and start it anew."),
         )
     seen = queue.scheduler_seen_at
     if seen is None or now() - seen > _SILENT:
-        silent = (
-            "has never given a sign of life"
-            if seen is None
-            else f"has been silent for {in_words(now() - seen)}"
-        )
         yield Finding(
             "scheduler_silent",
-            f"The scheduler {silent}: nothing is trained by the schedule.",
-            "Start it: python scheduler.py. It makes up for what it missed.",
+            Sentence("The scheduler has never given a sign of life: nothing is trained by the schedule.")
+            if seen is None
+            else Sentence(
+                "The scheduler has been silent for %(span)s: nothing is trained by the schedule.",
+                span=now() - seen,
+            ),
+            Sentence("Start it: python scheduler.py. It makes up for what it missed."),
         )
 
 
@@ -149,19 +160,23 @@ def _of_training(look: Look) -> Iterator[Finding]:
     if run is not None and run.status == "failed":
         yield Finding(
             "last_run_failed",
-            f"The last training failed: {run.error}",
-            "Mend that, then train: recsvc train --wait. The model from before is served on.",
+            Sentence("The last training failed: %(why)s", why=run.error or ""),
+            Sentence("Mend that, then train: recsvc train --wait. The model from before is served on."),
         )
     if look.active is not None and now() - look.active.created_at > _OLD:
-        age = now() - look.active.created_at
-        if run is not None and run.status == "rejected":
-            why = (run.gate or {}).get("reason", "")
-            advice = (
-                f"The gate rejected the last new one. {why} Look for a change in the data; --force overrides."
+        yield Finding(
+            "model_old",
+            Sentence("The model is %(span)s old.", span=now() - look.active.created_at),
+            Sentence(
+                "The gate rejected the last new one. %(why)s Look for a change in the data; --force"
+                " overrides.",
+                why=(run.gate or {}).get("reason", ""),
             )
-        else:
-            advice = "Train: recsvc train --wait. Is the scheduler up, and TRAIN_SCHEDULE as you want it?"
-        yield Finding("model_old", f"The model is {in_words(age)} old.", advice)
+            if run is not None and run.status == "rejected"
+            else Sentence(
+                "Train: recsvc train --wait. Is the scheduler up, and TRAIN_SCHEDULE as you want it?"
+            ),
+        )
 
 
 def _of_ingestion(totals: Totals) -> Iterator[Finding]:
@@ -169,8 +184,10 @@ def _of_ingestion(totals: Totals) -> Iterator[Finding]:
     if newest is not None and now() - newest > _QUIET:
         yield Finding(
             "nothing_comes_in",
-            f"No interaction has come in for {in_words(now() - newest)}.",
-            "Does the shop still send them? Its log would show refusals of POST /api/v1/interactions.",
+            Sentence("No interaction has come in for %(span)s.", span=now() - newest),
+            Sentence(
+                "Does the shop still send them? Its log would show refusals of POST /api/v1/interactions."
+            ),
         )
 
 
@@ -180,14 +197,22 @@ def _of_items(look: Look) -> Iterator[tuple[float, Finding]]:
     items, known = look.totals.items, look.stock.items
     share = known.without_feature / items
     if share >= _WORTH_A_WORD:
-        unknown = f"; of {known.unknown:,} nothing is known at all" if known.unknown else ""
         yield (
             share,
             Finding(
                 "items_without_features",
-                f"{share:.0%} of the items have no feature{unknown}.",
-                "Send authors, genres, brands and the like with PUT /api/v1/items/{item_id}, or recsvc import"
-                " csv FILE --kind items: by these new items are recommended before anybody has found them.",
+                Sentence(
+                    "%(share)s of the items have no feature; of %(items)s nothing is known at all.",
+                    share=share,
+                    items=known.unknown,
+                )
+                if known.unknown
+                else Sentence("%(share)s of the items have no feature.", share=share),
+                Sentence(
+                    "Send authors, genres, brands and the like with PUT /api/v1/items/{item_id}, or recsvc"
+                    " import csv FILE --kind items: by these new items are recommended before anybody has"
+                    " found them."
+                ),
             ),
         )
 
@@ -202,9 +227,15 @@ def _of_users(look: Look) -> Iterator[tuple[float, Finding]]:
             share,
             Finding(
                 "users_with_little",
-                f"{share:.0%} of the users have fewer than {ENOUGH_OF_USER} interactions.",
-                "Send more of what they do: views too, and what they did before they signed in (POST"
-                " /api/v1/users/{guest_id}/merge).",
+                Sentence(
+                    "%(share)s of the users have fewer than %(enough)s interactions.",
+                    share=share,
+                    enough=ENOUGH_OF_USER,
+                ),
+                Sentence(
+                    "Send more of what they do: views too, and what they did before they signed in (POST"
+                    " /api/v1/users/{guest_id}/merge)."
+                ),
             ),
         )
 
@@ -221,8 +252,14 @@ def _of_events(recent: Recent) -> Iterator[tuple[float, Finding]]:
                 0.5,
                 Finding(
                     "one_event",
-                    f"Of the last {counted:,} interactions all are of one event: {event}.",
-                    f"Send {' and '.join(sorted(others))} as well: each tells something else.",
+                    Sentence(
+                        "Of the last %(number)s interactions all are of one event: %(event)s.",
+                        number=counted,
+                        event=event,
+                    ),
+                    Sentence(
+                        "Send %(others)s as well: each tells something else.", others=tuple(sorted(others))
+                    ),
                 ),
             )
     if not recent.naming_a_list:
@@ -230,19 +267,14 @@ def _of_events(recent: Recent) -> Iterator[tuple[float, Finding]]:
             0.05,
             Finding(
                 "nothing_attributed",
-                f"None of the last {counted:,} interactions says which list it came from.",
-                "Send the recommendation_id of the list with it: then you see here what lists bring.",
+                Sentence(
+                    "None of the last %(number)s interactions says which list it came from.", number=counted
+                ),
+                Sentence(
+                    "Send the recommendation_id of the list with it: then you see here what lists bring."
+                ),
             ),
         )
-
-
-def in_words(span: timedelta) -> str:
-    """A span of time in the largest unit that fits it, such as `3 days`."""
-    seconds = span.total_seconds()
-    for unit, length in (("day", 86_400), ("hour", 3600), ("minute", 60)):
-        if seconds >= 2 * length:
-            return f"{seconds / length:.0f} {unit}s"
-    return f"{seconds:.0f} seconds"
 
 
 def verdict_on(totals: Totals, users_with_enough: int | None) -> tuple[str, str]:

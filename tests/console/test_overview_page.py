@@ -66,6 +66,13 @@ def test_pages_of_an_empty_shop_say_what_to_do(operator, path, says):
     assert says in operator.say(path)
 
 
+def test_problems_and_what_to_do_about_them_are_told_in_the_visitors_language(operator):
+    operator.client.get("/console/language/pt_BR")
+    said = operator.say("overview")
+
+    assert "Nenhum worker dá sinal de vida: nada será treinado. Inicie um: python worker.py." in said
+
+
 def test_the_overview_tells_the_state_in_one_sentence(app, operator, trained):
     with app.app_context():
         catalogue.put_items([("bare", ItemContent(title="Bare"))])

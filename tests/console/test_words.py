@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -11,11 +12,13 @@ from babel.messages.mofile import read_mo
 from babel.messages.pofile import read_po
 
 from recsvc import console
+from recsvc.console import words
 from recsvc.console.languages import TRANSLATIONS
+from recsvc.services.sentences import Sentence
 
 FOLDER = Path(console.__file__).parent
 CATALOGUE = TRANSLATIONS / "pt_BR" / "LC_MESSAGES" / "messages.po"
-KEYWORDS = {**DEFAULT_KEYWORDS, "_l": None, "_setting": (3,), "RowError": (1,)}
+KEYWORDS = {**DEFAULT_KEYWORDS, "_l": None, "_setting": (3,), "RowError": (1,), "Sentence": (1,)}
 METHODS = [("console/templates/**.html", "jinja2"), ("**.py", "python")]
 PLACEHOLDER = re.compile(r"%\(\w+\)s|%%")
 
@@ -93,6 +96,29 @@ def test_a_language_that_was_chosen_goes_before_the_browsers(app):
     assert "Chave de administrador" in client.get("/console/sign-in", headers={"Accept-Language": "en"}).text
     client.get("/console/language/tlh")
     assert "Chave de administrador" in client.get("/console/sign-in").text
+
+
+@pytest.mark.parametrize(
+    ("language", "told"),
+    [
+        (
+            "en",
+            "The model is 3 days old. Send cart and view as well: each tells something else. 41 % of 1,234.",
+        ),
+        (
+            "pt-BR",
+            "O modelo tem 3 dias. Envie também cart e view: cada um diz algo diferente. 41 % of 1.234.",
+        ),
+    ],
+)
+def test_sentences_of_the_service_are_told_in_the_visitors_language(app, language, told):
+    sentences = [
+        Sentence("The model is %(span)s old.", span=timedelta(days=3)),
+        Sentence("Send %(others)s as well: each tells something else.", others=("cart", "view")),
+        Sentence("%(share)s of %(number)s.", share=0.408, number=1_234),
+    ]
+    with app.test_request_context(headers={"Accept-Language": language}):
+        assert " ".join(map(words.sentence, sentences)) == told
 
 
 def test_the_api_speaks_english_whatever_the_browser_asks_for(app):

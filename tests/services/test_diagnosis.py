@@ -10,7 +10,7 @@ import pytest
 
 from recsvc.queues import QueueState, Waiting
 from recsvc.services import diagnosis
-from recsvc.services.diagnosis import Look, improvements, in_words, problems, verdict_on
+from recsvc.services.diagnosis import Look, improvements, problems, verdict_on
 from recsvc.services.stock import Audience, Stock
 from recsvc.storage.models import ModelVersion, TrainingRun
 from recsvc.storage.queries.stock import ItemStock
@@ -92,8 +92,8 @@ def test_each_problem_is_told_alone_with_what_to_do(changes, code, said):
     (found,) = problems(changed(**changes))
 
     assert found.code == code
-    assert said in found.what
-    assert len(found.advice) > 20
+    assert said in str(found.what)
+    assert len(str(found.advice)) > 20
 
 
 NO_PROBLEM: dict[str, dict[str, Any]] = {
@@ -137,7 +137,7 @@ def test_an_old_model_that_the_gate_keeps_is_told_with_the_gates_reason():
     rejected = run("rejected", gate={"reason": "It does not surely beat popularity."})
     (found,) = problems(changed(active=version(created_at=ago(days=4)), last_run=rejected))
 
-    assert "It does not surely beat popularity." in found.advice
+    assert "It does not surely beat popularity." in str(found.advice)
 
 
 @pytest.mark.parametrize(
@@ -165,8 +165,8 @@ def test_what_would_help_is_told_with_what_to_do(context, changes, code, said):
     (found,) = improvements(changed(**changes))
 
     assert found.code == code
-    assert said in found.what
-    assert len(found.advice) > 20
+    assert said in str(found.what)
+    assert len(str(found.advice)) > 20
 
 
 def test_what_concerns_more_of_the_shop_comes_first(context):
@@ -208,18 +208,3 @@ def test_of_next_to_nothing_nothing_is_said_in_general(context):
 )
 def test_whether_the_data_suffices(interactions, users, with_enough, verdict):
     assert verdict_on(Totals(interactions, users, 9, 9, NOW), with_enough)[0] == verdict
-
-
-@pytest.mark.parametrize(
-    ("span", "words"),
-    [
-        (timedelta(seconds=0), "0 seconds"),
-        (timedelta(seconds=119), "119 seconds"),
-        (timedelta(minutes=2), "2 minutes"),
-        (timedelta(hours=1, minutes=30), "90 minutes"),
-        (timedelta(hours=36), "36 hours"),
-        (timedelta(days=2), "2 days"),
-    ],
-)
-def test_spans_are_told_in_the_largest_unit_that_fits(span, words):
-    assert in_words(span) == words
