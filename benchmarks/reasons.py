@@ -74,7 +74,7 @@ def _add_items(shop: Shop, items: int) -> None:
 def _score_without(user_id: str, listed: list[RecommendedItem], told: Counter[str]) -> None:
     view = serving().view()
     assert view.served is not None
-    assert view.newcomers is not None
+    model = view.served.model
     user_key, rows = interactions.history(user_id)
     keys = features.keys_of_owner("user", user_key) if user_key else []
     named = {reason.item_id for item in listed for reason in item.reasons or [] if reason.item_id}
@@ -83,7 +83,7 @@ def _score_without(user_id: str, listed: list[RecommendedItem], told: Counter[st
 
     def scores(left: list[Any]) -> Any:
         taste = taste_of_user(view, left, keys)
-        return None if taste is None else view.served.model.scores(taste.history, indexes, view.newcomers)
+        return None if taste is None else model.scores(model.prepare(taste.history, view.newcomers), indexes)
 
     whole = scores(rows)
     for item_id in named:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from recsvc.recommender.examples import History
 from recsvc.recommender.model import Model
-from recsvc.recommender.newcomers import Newcomers
+from recsvc.recommender.scoring import Prepared, Terms
 
 MOST_NAMED = 5
 _DIGITS = 1_000  # shares are told in thousandths
@@ -33,10 +33,8 @@ class Reason:
 
 def explain(
     model: Model,
-    history: History,
+    prepared: Prepared,
     items: NDArray[np.intp],
-    newcomers: Newcomers,
-    *,
     scores: NDArray[np.floating],
     features_of: Sequence[Sequence[int]],
 ) -> list[list[Reason]]:
@@ -48,11 +46,10 @@ def explain(
     history and everything is scored anew; what else the history adds is told as one.
 
     Args:
-        model: What scored them.
-        history: Of the user.
+        model: What ranked them.
+        prepared: What they were ranked for.
         items: Item indexes of the list, shape (c,).
-        newcomers: As the list was ranked with.
-        scores: What it was ranked by, shape (c,).
+        scores: What they were ranked by, shape (c,).
         features_of: Feature keys of each listed item; read for those that nobody likes yet.
 
     Returns:
@@ -60,11 +57,12 @@ def explain(
     """
     if not len(items):
         return []
-    if not model.knows_user(history):
+    if not prepared.opinions:
         return [[Reason("popular", -1, 1.0)] for _ in items]
-    by_history, by_features = model.terms(history, items, newcomers)
+    terms = model.terms(prepared, items)
+    by_history, by_features = terms.by_history, terms.by_features
     rest = scores - by_history.sum(axis=0) - by_features.sum(axis=0)
-    named = _named(model, history, items, newcomers, by_history=by_history, scores=scores)
+    named = _named(model, prepared, items, scores, terms)
     positive = np.maximum(by_history, 0)
     of_history = positive.sum(axis=0).tolist()
     of_features = np.maximum(by_features, 0).T.tolist()
@@ -72,35 +70,29 @@ def explain(
     reasons = []
     for column, item in enumerate(items.tolist()):
         shares = {place: share for place in named[column] if (share := float(positive[place, column])) > 0}
-        terms = [("interaction", place, share) for place, share in shares.items()]
-        terms.append(("history", -1, max(of_history[column] - sum(shares.values()), 0.0)))
-        terms += [("user_feature", place, share) for place, share in enumerate(of_features[column])]
-        terms.append(("popular", -1, of_all[column]))
+        parts = [("interaction", place, share) for place, share in shares.items()]
+        parts.append(("history", -1, max(of_history[column] - sum(shares.values()), 0.0)))
+        parts += [("user_feature", place, share) for place, share in enumerate(of_features[column])]
+        parts.append(("popular", -1, of_all[column]))
         if model.is_cold(item):
-            terms = _through_features(model, history, features_of[column], terms)
-        reasons.append(_rounded(terms))
+            parts = _through_features(model, prepared.history, features_of[column], parts)
+        reasons.append(_rounded(parts))
     return reasons
 
 
 def _named(
-    model: Model,
-    history: History,
-    items: NDArray[np.intp],
-    newcomers: Newcomers,
-    *,
-    by_history: NDArray[np.float32],
-    scores: NDArray[np.floating],
+    model: Model, prepared: Prepared, items: NDArray[np.intp], scores: NDArray[np.floating], terms: Terms
 ) -> list[list[int]]:
-    most = min(MOST_NAMED, len(by_history))
-    greatest = np.argsort(-by_history, axis=0, kind="stable")[:most]
+    by_history = terms.by_history
+    greatest = np.argsort(-by_history, axis=0, kind="stable")[:MOST_NAMED]
     places = np.unique(greatest)
-    without = model.scores_without(history, places.tolist(), items, newcomers)
+    without = model.scores_without_each(prepared, places, items, terms)
     # Without an item without which nothing is known of the user, nothing would be scored for them.
-    falls = np.zeros((len(by_history), len(items)), dtype=bool)
+    falls = np.zeros(by_history.shape, dtype=bool)
     falls[places] = np.isnan(without) | (without < scores)
     return [
-        [place for place in greatest[:, column].tolist() if falls[place, column]]
-        for column in range(len(items))
+        [place for place in of_item if falls[place, column]]
+        for column, of_item in enumerate(greatest.T.tolist())
     ]
 
 

@@ -14,7 +14,7 @@ from scipy import sparse
 
 from recsvc.recommender.examples import Examples, History
 from recsvc.recommender.fold_in import fold_in, fold_in_without_each
-from recsvc.recommender.voice import Voice
+from recsvc.recommender.voice import Opinion, Voice
 
 _ROWS_AT_ONCE = 4096
 _ROWS_IN_CACHE = 64
@@ -44,48 +44,80 @@ class FactorVoice(Voice):
             None for nothing.
         """
 
-    def parts(self, history: History) -> NDArray[np.float32]:
-        """What each item of the history adds to the user's vector, float32, shape (h, d)."""
-        embeddings = self._embeddings_of(history)
+    def completed(self, vectors: NDArray[np.float32], history: History, liked: int) -> NDArray[np.float32]:
+        """Adds to vectors, shape (…, d), what is known of a user beside so many liked items."""
+        return vectors
+
+    def scaled(self, products: NDArray[np.float32], items: NDArray[np.intp] | slice) -> NDArray[np.float32]:
+        """Brings products, shape (…, c), to the scale of scores; here they are on it."""
+        return products
+
+    def finish(self, products: NDArray[np.float32], items: NDArray[np.intp] | slice) -> NDArray[np.float32]:
+        """Turns products, shape (…, c), into scores."""
+        return self.scaled(products, items)
+
+    def opinion(self, history: History) -> FactorOpinion:
+        """The user's vector, and what it is made of."""
+        embeddings = self.embeddings.take(history.indexes, axis=0, mode="clip")
         coefficients, metric = self.counting(history, embeddings)
-        parts = coefficients[:, None] * embeddings
-        return parts if metric is None else parts * metric
+        vector = coefficients @ embeddings
+        if metric is not None:
+            vector *= metric
+        vector = self.completed(vector, history, history.liked)
+        return FactorOpinion(self, history, embeddings, coefficients, metric, vector)
 
     def vector(self, history: History) -> NDArray[np.float32]:
         """The user's vector, float32, shape (d,)."""
-        embeddings = self._embeddings_of(history)
-        coefficients, metric = self.counting(history, embeddings)
-        vector = coefficients @ embeddings
-        return vector if metric is None else vector * metric
+        return self.opinion(history).vector
 
-    def _embeddings_of(self, history: History) -> NDArray[np.float32]:
-        return self.embeddings.take(history.indexes, axis=0, mode="clip")
-
-    def finish(self, scores: NDArray[np.float32], items: NDArray[np.intp] | slice) -> NDArray[np.float32]:
-        """Turns products into scores, along the last axis; here it leaves them as they are."""
-        return scores
-
-    def prepare(self, history: History) -> NDArray[np.float32]:
-        """The user's vector."""
-        return self.vector(history)
-
-    def score_prepared(self, prepared: NDArray[Any], items: NDArray[np.intp]) -> NDArray[np.float32]:
-        """Multiplies the items' embeddings with the user's vector."""
-        products = np.empty((*prepared.shape[:-1], len(items)), np.float32)
+    def products(self, vectors: NDArray[np.float32], items: NDArray[np.intp]) -> NDArray[np.float32]:
+        """Multiplies vectors, shape (…, d), with the embeddings of some items, shape (c,): (…, c)."""
+        products = np.empty((*vectors.shape[:-1], len(items)), np.float32)
         # A few at a time: the copy of them stays in the core's own cache, and drives nothing out of it.
         for begin in range(0, len(items), _ROWS_IN_CACHE):
             some = self.embeddings.take(items[begin : begin + _ROWS_IN_CACHE], axis=0, mode="clip")
-            products[..., begin : begin + _ROWS_IN_CACHE] = prepared @ some.T
-        return self.finish(products, items)
+            products[..., begin : begin + _ROWS_IN_CACHE] = vectors @ some.T
+        return products
 
     def score_all(self, histories: Sequence[History]) -> NDArray[np.float32]:
         """Scores all items for many histories."""
         vectors = np.stack([self.vector(history) for history in histories])
         return self.finish(vectors @ self.embeddings.T, slice(None))
 
-    def shares(self, history: History, items: NDArray[np.intp]) -> NDArray[np.float32]:
-        """What each item of the history adds."""
-        return self.parts(history) @ self.embeddings[items].T
+
+@dataclass(frozen=True)
+class FactorOpinion(Opinion):
+    """A user's vector, to be multiplied with the embeddings of items.
+
+    Attributes:
+        voice: Whose opinion it is.
+        history: Of the user.
+        embeddings: float32, shape (h, d): of the items in it.
+        coefficients: float32, shape (h,): of these in the vector.
+        metric: float32, shape (d,): what the vector's components were multiplied with; None for nothing.
+        vector: float32, shape (d,).
+    """
+
+    voice: FactorVoice
+    history: History
+    embeddings: NDArray[np.float32]
+    coefficients: NDArray[np.float32]
+    metric: NDArray[np.float32] | None
+    vector: NDArray[np.float32]
+
+    @property
+    def parts(self) -> NDArray[np.float32]:
+        """What each item of the history adds to the vector, float32, shape (h, d)."""
+        parts = self.coefficients[:, None] * self.embeddings
+        return parts if self.metric is None else parts * self.metric
+
+    def score(self, items: NDArray[np.intp]) -> NDArray[np.float32]:
+        """Multiplies the items' embeddings with the vector."""
+        return self.voice.finish(self.voice.products(self.vector, items), items)
+
+    def shares(self, items: NDArray[np.intp]) -> NDArray[np.float32]:
+        """Multiplies the items' embeddings with the parts of the vector."""
+        return self.voice.scaled(self.voice.products(self.parts, items), items)
 
 
 @dataclass(frozen=True)
@@ -121,9 +153,9 @@ class FoldedInVoice(FactorVoice):
                 how many there are, is told without it.
         """
 
-    def completed(self, vectors: NDArray[np.float32], history: History, liked: int) -> NDArray[np.float32]:
-        """Adds to vectors, shape (…, d), what is known of a user beside so many liked items."""
-        return vectors
+    def kinds(self, strengths: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Items of one kind leave the same system when they are left out; here, those of one strength."""
+        return strengths
 
     def counting(
         self, history: History, embeddings: NDArray[np.float32]
@@ -131,47 +163,66 @@ class FoldedInVoice(FactorVoice):
         """How much each item of the history counts."""
         system = self.system(history)
         coefficients = fold_in(embeddings, system.confidences, system.wanted, system.base)
-        scaled = _scaled(coefficients, system.wanted, embeddings, system)
-        return scaled, None if system.base is None else np.float32(1) / system.base
+        metric = None if system.base is None else np.float32(1) / system.base
+        if system.score is not None:
+            products = (system.wanted @ embeddings) * (coefficients @ embeddings)
+            coefficients *= _stretch(products if metric is None else products * metric, system.score)
+        return coefficients, metric
 
-    def vector(self, history: History) -> NDArray[np.float32]:
-        """The user's vector."""
-        return self.completed(super().vector(history), history, history.liked)
+    def opinion(self, history: History) -> FoldedInOpinion:
+        """The user's vector, and what it was solved from."""
+        return FoldedInOpinion(**vars(super().opinion(history)))
 
-    def prepare_without_each(self, history: History, places: NDArray[np.intp]) -> NDArray[np.float32]:
-        """The user's vectors, one solution for all items of one strength."""
-        embeddings = self._embeddings_of(history)
-        vectors = np.empty((len(places), embeddings.shape[1]), np.float32)
-        strengths = history.strengths[places]
-        for strength in np.unique(strengths).tolist():
-            alike = np.flatnonzero(strengths == strength)
-            left_out = places[alike]
-            system = self.system(history, without=strength)
-            coefficients = fold_in_without_each(
-                embeddings, system.confidences, system.wanted, system.base, left_out
-            )
-            wanted = np.tile(system.wanted, (len(alike), 1))
-            wanted[np.arange(len(alike)), left_out] = 0
-            found = _scaled(coefficients, wanted, embeddings, system) @ embeddings
-            if system.base is not None:
-                found = found / system.base
-            vectors[alike] = self.completed(found, history, system.liked)
+
+@dataclass(frozen=True)
+class FoldedInOpinion(FactorOpinion):
+    """A user's vector that was solved for."""
+
+    voice: FoldedInVoice
+
+    def score_without_each(
+        self, places: NDArray[np.intp], items: NDArray[np.intp], shares: NDArray[np.float32]
+    ) -> NDArray[np.float32]:
+        """Scores items by the vectors that are found without."""
+        vectors = self.vectors_without_each(places)
+        return self.voice.finish(self.voice.products(vectors, items), items)
+
+    def vectors_without_each(self, places: NDArray[np.intp]) -> NDArray[np.float32]:
+        """The vector without one item of the history at a time, one solution for all items of a kind.
+
+        Args:
+            places: In the history, of the items to leave out, shape (p,).
+
+        Returns:
+            float32, shape (p, d).
+        """
+        vectors = np.empty((len(places), self.embeddings.shape[1]), np.float32)
+        kinds = self.voice.kinds(self.history.strengths[places])
+        for kind in np.unique(kinds).tolist():
+            alike = np.flatnonzero(kinds == kind)
+            vectors[alike] = self._vectors_without(places[alike])
         return vectors
 
+    def _vectors_without(self, places: NDArray[np.intp]) -> NDArray[np.float32]:
+        system = self.voice.system(self.history, without=float(self.history.strengths[places[0]]))
+        coefficients = fold_in_without_each(
+            self.embeddings, system.confidences, system.wanted, system.base, places
+        )
+        vectors = coefficients @ self.embeddings
+        if system.base is not None:
+            vectors /= system.base
+        if system.score is not None:
+            # Not by subtraction: what is left beside a great strength may be little.
+            wanted = np.tile(system.wanted, (len(places), 1))
+            wanted[np.arange(len(places)), places] = 0
+            vectors *= _stretch((wanted @ self.embeddings) * vectors, system.score)[:, None]
+        return self.voice.completed(vectors, self.history, system.liked)
 
-def _scaled(
-    coefficients: NDArray[np.float32],
-    wanted: NDArray[np.floating],
-    embeddings: NDArray[np.float32],
-    system: System,
-) -> NDArray[np.float32]:
-    """Stretches coefficients, shape (…, h), until the history scores what it is to."""
-    if system.score is None:
-        return coefficients
-    products = (wanted @ embeddings) * (coefficients @ embeddings)
-    scored = (products if system.base is None else products / system.base).sum(axis=-1)
-    stretch = np.where(scored > 0, system.score / np.where(scored > 0, scored, 1), 0.0)
-    return coefficients * stretch.astype(np.float32)[..., None]
+
+def _stretch(products: NDArray[np.float32], score: float) -> NDArray[np.float32]:
+    """What to multiply with, so that products, shape (…, d), add up to a score; shape (…)."""
+    scored = products.sum(axis=-1)
+    return np.where(scored > 0, score / np.where(scored > 0, scored, 1), 0.0).astype(np.float32)
 
 
 def damp(examples: Examples) -> tuple[sparse.csr_array[Any], NDArray[np.float32]]:

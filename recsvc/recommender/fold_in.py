@@ -57,7 +57,7 @@ def fold_in_without_each(
     base: NDArray[np.floating] | None,
     places: NDArray[np.intp],
 ) -> NDArray[np.float32]:
-    """The same with one item left out of the history at a time, by one inverse for all of them.
+    """The same with one item left out of the history at a time, by one factorisation for all of them.
 
     Args:
         embeddings: float32, shape (h, d): the items of the history.
@@ -70,28 +70,28 @@ def fold_in_without_each(
         Coefficients, float32, shape (p, h); 0 for the item left out.
     """
     items, components = embeddings.shape
-    roots = np.sqrt(confidences).astype(np.float64)
-    whitened = _whitened(embeddings, base).astype(np.float64)
+    roots = np.sqrt(confidences)
+    whitened = _whitened(embeddings, base)
     each = np.arange(len(places))
     left = np.tile(np.asarray(wanted, np.float64), (len(places), 1))
     left[each, places] = 0
     if items <= components:
         products = whitened @ whitened.T
-        inverse = np.linalg.inv(np.eye(items) + roots[:, None] * products * roots)
-        residual = (left @ products * roots) @ inverse
+        units = np.zeros((len(places), items))
+        units[each, places] = 1
+        right = np.concatenate([roots * (left @ products), units])
+        residual, inverse = np.split(_solve(roots[:, None] * products * roots, right.T).T, 2)
         # The inverse of a matrix without a row and its column, by that of the whole (block inversion).
-        ratios = residual[each, places] / inverse[places, places]
-        residual -= ratios[:, None] * inverse[places]
+        residual = residual - (residual[each, places] / inverse[each, places])[:, None] * inverse
     else:
         counted = roots[:, None] * whitened
-        inverse = np.linalg.inv(np.eye(components) + counted.T @ counted)
-        found = (left @ whitened) @ inverse
-        # What the item left out had added to the inverse (Sherman and Morrison 1950).
         without = counted[places]
-        change = without @ inverse
+        found, change = np.split(
+            _solve(counted.T @ counted, np.concatenate([left @ whitened, without]).T).T, 2
+        )
+        # What the item left out had added to the inverse (Sherman and Morrison 1950).
         ratios = np.einsum("pd,pd->p", without, found) / (1 - np.einsum("pd,pd->p", without, change))
-        found += ratios[:, None] * change
-        residual = found @ counted.T
+        residual = (found + ratios[:, None] * change) @ counted.T
     coefficients: NDArray[np.float64] = left - roots * residual
     coefficients[each, places] = 0
     return coefficients.astype(np.float32)

@@ -13,10 +13,9 @@ from recsvc.recommender.examples import History
 from recsvc.recommender.keys import locate
 from recsvc.recommender.newcomers import Newcomers
 from recsvc.recommender.ranking import best_of, distinct_of
-from recsvc.recommender.relations import Near, RelatedVoice
+from recsvc.recommender.relations import Near, RelatedOpinion
 from recsvc.recommender.scoring import Prepared, Scoring
 from recsvc.recommender.selection import Selection
-from recsvc.recommender.voices.lightfm import LightFMHybrid
 from recsvc.recommender.voices.popularity import Popularity
 
 _SCORED_WHOLE = 1_500  # so many items are scored without a search for candidates
@@ -50,30 +49,34 @@ class Model(Scoring):
         *,
         diversity: float = 0.0,
     ) -> tuple[NDArray[np.intp], NDArray[np.float32]]:
+        """Ranks what a list may hold for a history; see `prepare` and `rank`."""
+        return self.rank(self.prepare(history, newcomers), k, selection, diversity=diversity)
+
+    def rank(
+        self, prepared: Prepared, k: int, selection: Selection, *, diversity: float = 0.0
+    ) -> tuple[NDArray[np.intp], NDArray[np.float32]]:
         """Ranks what a list may hold, in two stages: candidates, and the whole blend on them.
 
         Args:
-            history: Of a user; one of whom nothing is known gets what is popular.
+            prepared: Of a user; one of whom nothing is known gets what is popular.
             k: How many items.
             selection: What the list may hold.
-            newcomers: As `introduce` gave them; the model's own where not given.
             diversity: 0 to 1: how much items are to be unlike each other, see `diversity.diverse`.
 
         Returns:
             Item indexes, best first, as many as there are up to k; their scores.
         """
-        if not self.knows_user(history):
+        newcomers = prepared.newcomers
+        if not self.knows_user(prepared.history):
             return self.popular(k, selection, newcomers, diversity=diversity)
-        newcomers = newcomers or self.newcomers
-        prepared = self._prepare(history, newcomers)
         candidates = self._candidates(k, selection, prepared)
-        scores = self._scores(candidates, prepared)
+        scores = self.scores(prepared, candidates)
         wanted = pool_size(k) if diversity else k
         chosen = selection.best(candidates, scores, wanted)
         if selection.groups is not None and len(chosen) < k:
             # Many candidates are of few groups: look at everything rather than give a short list.
             candidates = selection.everything()
-            scores = self._scores(candidates, prepared)
+            scores = self.scores(prepared, candidates)
             chosen = selection.best(candidates, scores, wanted)
         return self._spread(candidates[chosen], scores[chosen], k, newcomers, diversity)
 
@@ -120,12 +123,12 @@ class Model(Scoring):
             candidates = selection.everything()
             scores = alike[candidates]
         else:
-            history = History(np.array([item]), np.ones(1, np.float32))
-            candidates = self._candidates(k, selection, self._prepare(history, newcomers))
-            scores = self._likeness(history, candidates, newcomers)
+            prepared = self.prepare(History(np.array([item]), np.ones(1, np.float32)), newcomers)
+            candidates = self._candidates(k, selection, prepared)
+            scores = self._likeness(prepared, candidates)
             if selection.groups is not None and len(selection.best(candidates, scores, k)) < k:
                 candidates = selection.everything()
-                scores = self._likeness(history, candidates, newcomers)
+                scores = self._likeness(prepared, candidates)
         chosen = selection.best(candidates, scores, k)
         return candidates[chosen], scores[chosen]
 
@@ -143,10 +146,9 @@ class Model(Scoring):
         chosen = diverse(scores, vectors, k, diversity)
         return items[chosen], scores[chosen]
 
-    def _likeness(
-        self, history: History, items: NDArray[np.intp], newcomers: Newcomers
-    ) -> NDArray[np.float32]:
-        scores: NDArray[np.float32] = self.terms(history, items, newcomers)[0][0]
+    def _likeness(self, prepared: Prepared, items: NDArray[np.intp]) -> NDArray[np.float32]:
+        scores: NDArray[np.float32] = self.terms(prepared, items).by_history[0]
+        newcomers = prepared.newcomers
         nameless = newcomers.indexes[~newcomers.has_features]
         scores[np.isin(items, nameless)] = scores.min(initial=0.0) - 1
         return scores
@@ -162,8 +164,8 @@ class Model(Scoring):
         if not len(nearest):
             return selection.everything()
         others = [self.popular_first[: _POPULAR + k]]
-        if self.hybrid is not None and len(prepared.newcomers.indexes):
-            vector = prepared.of_voices[LightFMHybrid.name]
+        if prepared.of_hybrid is not None and len(prepared.newcomers.indexes):
+            vector = prepared.of_hybrid.vector
             others.append(prepared.newcomers.best(vector, _COLD + k, among=_NEWEST_COLD))
         found = np.concatenate([nearest, *others])
         allowed = selection.allows(found)
@@ -179,10 +181,10 @@ class Model(Scoring):
 
     def _near(self, prepared: Prepared) -> Near | None:
         """What voices of related items say; None where there is no such voice."""
-        of_voices: list[tuple[float, Near]] = [
-            (weight, prepared.of_voices[name])
-            for (name, voice), weight in zip(self.voices.items(), prepared.weights.tolist(), strict=True)
-            if isinstance(voice, RelatedVoice)
+        of_voices = [
+            (weight, opinion.near)
+            for opinion, weight in zip(prepared.opinions.values(), prepared.weights.tolist(), strict=True)
+            if isinstance(opinion, RelatedOpinion)
         ]
         heard = [(weight, near) for weight, near in of_voices if weight > 0]
         if len(heard) > 1:

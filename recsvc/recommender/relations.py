@@ -13,7 +13,7 @@ from scipy import sparse
 
 from recsvc.recommender.examples import History, as_matrix
 from recsvc.recommender.ranking import best_of
-from recsvc.recommender.voice import Arrays, Voice, checked
+from recsvc.recommender.voice import Arrays, Opinion, Voice, checked
 
 _WORK_OF_A_BLOCK = 4_000_000
 _ITEMS_AN_ENTRY = 16  # up to so many, all items are looked at
@@ -63,6 +63,37 @@ class Near:
 
 
 @dataclass(frozen=True)
+class RelatedOpinion(Opinion):
+    """Sums of what is related to each of the h items of a history.
+
+    Attributes:
+        near: The sums; its items are those related to each item of the history, one after another.
+        weights: float32, shape (e,): what each of them adds.
+        ends: Integers, shape (h,): where those that are related to each item of the history end.
+    """
+
+    near: Near
+    weights: NDArray[np.float32]
+    ends: NDArray[np.integer]
+
+    def score(self, items: NDArray[np.intp]) -> NDArray[np.float32]:
+        """Looks the sums up."""
+        return self.near.scores[items].astype(np.float32)
+
+    def shares(self, items: NDArray[np.intp]) -> NDArray[np.float32]:
+        """What each item of the history adds."""
+        # Column 0 is of all other items.
+        columns = np.zeros(len(self.near.scores), np.min_scalar_type(len(items)))
+        columns[items] = np.arange(1, len(items) + 1)
+        found = columns[self.near.items]
+        wanted = np.flatnonzero(found)
+        shares = np.zeros((len(self.ends), len(items)), np.float32)
+        rows = np.searchsorted(self.ends, wanted, side="right")
+        shares[rows, found[wanted] - 1] = self.weights[wanted]
+        return shares
+
+
+@dataclass(frozen=True)
 class Relations:
     """Rows of related items, for n items with e entries in all.
 
@@ -81,7 +112,7 @@ class Relations:
     def __len__(self) -> int:
         return len(self.sources)
 
-    def near(self, history: History) -> Near:
+    def opinion(self, history: History) -> RelatedOpinion:
         """What is related to a history."""
         begins, ends = self.bounds[history.indexes], self.bounds[history.indexes + 1]
         # Row by row: several times faster than by an index of all entries.
@@ -89,7 +120,8 @@ class Relations:
         items = np.concatenate([self.items[:0], *(self.items[row] for row in rows)])
         weights = np.concatenate([self.weights[:0], *(self.weights[row] for row in rows)])
         weights *= np.repeat(self._counting(history), ends - begins)
-        return Near(np.bincount(items, weights, minlength=len(self)).astype(np.float64, copy=False), items)
+        scores = np.bincount(items, weights, minlength=len(self)).astype(np.float64, copy=False)
+        return RelatedOpinion(Near(scores, items), weights, np.cumsum(ends - begins))
 
     def score_all(self, histories: Sequence[History]) -> NDArray[np.float32]:
         """Scores of all items for many histories, float32, shape (histories, n)."""
@@ -99,30 +131,9 @@ class Relations:
         scores: NDArray[np.float32] = (as_matrix(counting, len(self)) @ self._matrix).toarray()
         return scores
 
-    def shares(self, history: History, items: NDArray[np.intp]) -> NDArray[np.float32]:
-        """What each item of a history adds to the scores of some items, float32, shape (h, c)."""
-        places, lengths = self._entries(history)
-        if not len(items):
-            return np.zeros((len(lengths), 0), np.float32)
-        order = np.argsort(items)
-        found = np.searchsorted(items, self.items[places], sorter=order)
-        columns = order[np.minimum(found, len(items) - 1)]
-        is_wanted = items[columns] == self.items[places]
-        rows = np.repeat(np.arange(len(lengths)), lengths)
-        shares = np.zeros((len(lengths), len(items)), np.float32)
-        shares[rows[is_wanted], columns[is_wanted]] = self.weights[places[is_wanted]]
-        return shares * self._counting(history)[:, None]
-
     def _counting(self, history: History) -> NDArray[np.float32]:
         damping = np.where(history.strengths > 0, np.float32(1), np.float32(_DISLIKED_WEIGHT))
         return history.strengths * damping * self.sources[history.indexes]
-
-    def _entries(self, history: History) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        begins = self.bounds[history.indexes]
-        lengths = self.bounds[history.indexes + 1] - begins
-        ends = np.cumsum(lengths)
-        total = int(ends[-1]) if len(ends) else 0
-        return np.arange(total) + np.repeat(begins - ends + lengths, lengths), lengths
 
     @cached_property
     def _matrix(self) -> sparse.csr_array[Any]:
@@ -206,25 +217,15 @@ def blocks(work: NDArray[np.int64]) -> Iterator[tuple[int, int]]:
 class RelatedVoice(Voice):
     """A voice that scores by relations between items."""
 
-    adds_up = True
-
     relations: Relations
 
-    def prepare(self, history: History) -> Near:
+    def opinion(self, history: History) -> RelatedOpinion:
         """What is related to the history."""
-        return self.relations.near(history)
-
-    def score_prepared(self, prepared: Near, items: NDArray[np.intp]) -> NDArray[np.float32]:
-        """Looks the scores up."""
-        return prepared.scores[items].astype(np.float32)
+        return self.relations.opinion(history)
 
     def score_all(self, histories: Sequence[History]) -> NDArray[np.float32]:
         """Scores all items for many histories."""
         return self.relations.score_all(histories)
-
-    def shares(self, history: History, items: NDArray[np.intp]) -> NDArray[np.float32]:
-        """What each item of the history adds."""
-        return self.relations.shares(history, items)
 
     def arrays(self) -> Arrays:
         """What has to be kept."""

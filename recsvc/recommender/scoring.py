@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 
 from recsvc.recommender.blend import Blend
 from recsvc.recommender.examples import History
-from recsvc.recommender.factors import FactorVoice
+from recsvc.recommender.factors import FactorVoice, FoldedInOpinion
 from recsvc.recommender.features import weighted_sum
 from recsvc.recommender.keys import locate
 from recsvc.recommender.newcomers import Newcomers
-from recsvc.recommender.voice import Voice, checked
+from recsvc.recommender.voice import Opinion, Voice, checked
 from recsvc.recommender.voices import voices as known_voices
 from recsvc.recommender.voices.lightfm import LightFMHybrid
 
@@ -26,14 +26,38 @@ class Prepared:
     """What a model makes of a history before it looks at any item.
 
     Attributes:
+        history: Of a user.
         newcomers: As `introduce` gave them.
-        weights: float64, shape (voices,); for v variations of a history, shape (v, voices).
-        of_voices: Names of voices to what they prepared.
+        weights: float64, shape (voices,).
+        opinions: Of each voice, by its name; none where nothing is known of the user.
     """
 
+    history: History
     newcomers: Newcomers
     weights: NDArray[np.float64]
-    of_voices: Mapping[str, Any]
+    opinions: Mapping[str, Opinion]
+
+    @property
+    def of_hybrid(self) -> FoldedInOpinion | None:
+        """That of the voice that speaks of features; None where there is none."""
+        opinion = self.opinions.get(LightFMHybrid.name)
+        return opinion if isinstance(opinion, FoldedInOpinion) else None
+
+
+@dataclass(frozen=True)
+class Terms:
+    """What scores of items are made of. h items in the history.
+
+    Attributes:
+        by_history: float32, shape (h, c): what each item of the history adds.
+        by_features: float32, shape (features, c): what each of the user's features adds.
+        of_voices: float32, shape (h, hot items): what each item of the history adds to each voice's score of
+            those items that somebody likes.
+    """
+
+    by_history: NDArray[np.float32]
+    by_features: NDArray[np.float32]
+    of_voices: Mapping[str, NDArray[np.float32]]
 
 
 @dataclass(frozen=True)
@@ -116,81 +140,84 @@ class Scoring:
         """Whether anything can be said of a user beyond what is popular."""
         return history.liked > 0 or (self.hybrid is not None and len(history.features) > 0)
 
-    def scores(
-        self, history: History, items: NDArray[np.intp], newcomers: Newcomers | None = None
-    ) -> NDArray[np.float32]:
+    def prepare(self, history: History, newcomers: Newcomers | None = None) -> Prepared:
+        """Asks every voice what it makes of a history.
+
+        Args:
+            history: Of a user.
+            newcomers: As `introduce` gave them; the model's own where not given.
+        """
+        voices = self.voices if self.knows_user(history) else {}
+        return Prepared(
+            history,
+            newcomers or self.newcomers,
+            self.blend.at(history.liked),
+            {name: voice.opinion(history) for name, voice in voices.items()},
+        )
+
+    def scores(self, prepared: Prepared, items: NDArray[np.intp]) -> NDArray[np.float32]:
         """The whole blend's scores of some items, float32, shape (c,)."""
-        return self._scores(items, self._prepare(history, newcomers or self.newcomers))
 
-    def scores_without(
-        self,
-        history: History,
-        places: Sequence[int],
-        items: NDArray[np.intp],
-        newcomers: Newcomers,
-    ) -> NDArray[np.float32]:
-        """The whole blend's scores of some items, with one item left out of the history at a time.
+        def of_cold(cold: NDArray[np.intp]) -> NDArray[np.float64]:
+            vector = prepared.of_hybrid.vector if prepared.of_hybrid else None
+            return self._cold_scores(cold, prepared.newcomers, prepared.weights, vector)
 
-        Args:
-            history: Of a user.
-            places: In the history, of the items to leave out.
-            items: Item indexes, shape (c,).
-            newcomers: As `introduce` gave them.
+        return self._blended(
+            items, prepared.weights, lambda name, hot: prepared.opinions[name].score(hot), of_cold
+        )
 
-        Returns:
-            float32, shape (places, c); NaN without an item without which nothing is known of the user.
-        """
-        if not places:
-            return np.empty((0, len(items)), np.float32)
-        left_out = np.array(places, np.intp)
-        liked = history.liked - (history.strengths[left_out] > 0)
-        weights = np.array([self.blend.at(length) for length in liked.tolist()])
-        of_voices = {
-            name: voice.prepare_without_each(history, left_out)
-            for name, voice in self.voices.items()
-            if not voice.adds_up
-        }
-
-        def score(name: str, hot: NDArray[np.intp]) -> NDArray[np.float32]:
-            voice = self.voices[name]
-            if voice.adds_up:
-                return voice.score(history, hot) - voice.shares(history, hot)[left_out]
-            return voice.score_prepared(of_voices[name], hot)
-
-        scores = self._blended(items, Prepared(newcomers, weights, of_voices), score)
-        if not (self.hybrid is not None and len(history.features)):
-            scores[liked == 0] = np.nan
-        return scores
-
-    def terms(
-        self, history: History, items: NDArray[np.intp], newcomers: Newcomers
-    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """What each item of a history and each of the user's features adds to scores.
-
-        Args:
-            history: Of a user.
-            items: Item indexes, shape (c,).
-            newcomers: As the scores were made with.
-
-        Returns:
-            float32, shape (h, c); float32, shape (features, c).
-        """
-        weights = self.blend.at(history.liked)
+    def terms(self, prepared: Prepared, items: NDArray[np.intp]) -> Terms:
+        """Takes the scores of some items, shape (c,), apart."""
+        history = prepared.history
         by_history = np.zeros((len(history.indexes), len(items)), np.float32)
         by_features = np.zeros((len(history.features), len(items)), np.float32)
         is_cold = self._are_cold(items)
         hot = items[~is_cold]
-        for (name, voice), weight in zip(self.voices.items(), weights.tolist(), strict=True):
-            by_history[:, ~is_cold] += np.float32(weight) * voice.shares(history, hot)
-            if name == LightFMHybrid.name and self.hybrid is not None:
-                parts = self.hybrid.feature_parts(history)
-                by_features[:, ~is_cold] += np.float32(weight) * (parts @ self.hybrid.embeddings[hot].T)
-        if self.hybrid is not None and is_cold.any():
+        weights = prepared.weights
+        of_voices = {name: opinion.shares(hot) for name, opinion in prepared.opinions.items()}
+        for shares, weight in zip(of_voices.values(), weights.tolist(), strict=True):
+            by_history[:, ~is_cold] += np.float32(weight) * shares
+        if self.hybrid is not None and prepared.of_hybrid is not None:
+            features = self.hybrid.feature_parts(history)
+            weight = weights[list(self.voices).index(LightFMHybrid.name)]
+            by_features[:, ~is_cold] = np.float32(weight) * self.hybrid.products(features, hot)
             weight = np.float32(weights @ self.blend.slopes)
-            embeddings = newcomers.embeddings_of(items[is_cold])
-            by_history[:, is_cold] = weight * (self.hybrid.parts(history) @ embeddings.T)
-            by_features[:, is_cold] = weight * (self.hybrid.feature_parts(history) @ embeddings.T)
-        return by_history, by_features
+            embeddings = prepared.newcomers.embeddings_of(items[is_cold])
+            by_history[:, is_cold] = weight * (prepared.of_hybrid.parts @ embeddings.T)
+            by_features[:, is_cold] = weight * (features @ embeddings.T)
+        return Terms(by_history, by_features, of_voices)
+
+    def scores_without_each(
+        self, prepared: Prepared, places: NDArray[np.intp], items: NDArray[np.intp], terms: Terms
+    ) -> NDArray[np.float32]:
+        """The whole blend's scores of some items, with one item left out of the history at a time.
+
+        Args:
+            prepared: Of a history.
+            places: In the history, of the items to leave out, shape (p,).
+            items: Item indexes, shape (c,).
+            terms: Of these items.
+
+        Returns:
+            float32, shape (p, c); NaN without an item without which nothing is known of the user.
+        """
+        history = prepared.history
+        liked = history.liked - (history.strengths[places] > 0)
+        weights = np.empty((len(places), len(self.voices)))
+        for length in np.unique(liked).tolist():
+            weights[liked == length] = self.blend.at(length)
+
+        def of_voice(name: str, hot: NDArray[np.intp]) -> NDArray[np.float32]:
+            return prepared.opinions[name].score_without_each(places, hot, terms.of_voices[name])
+
+        def of_cold(cold: NDArray[np.intp]) -> NDArray[np.float64]:
+            vectors = prepared.of_hybrid.vectors_without_each(places) if prepared.of_hybrid else None
+            return self._cold_scores(cold, prepared.newcomers, weights, vectors)
+
+        scores = self._blended(items, weights, of_voice, of_cold)
+        if not (self.hybrid is not None and len(history.features)):
+            scores[liked == 0] = np.nan
+        return scores
 
     def feature_terms(self, history: History, keys: Sequence[int]) -> NDArray[np.float32]:
         """What each feature of a cold item adds to its score, up to a factor; float32, shape (features,)."""
@@ -215,7 +242,7 @@ class Scoring:
         history = History(np.array([item]), np.ones(1, np.float32))
         weights = self.blend.at(1).tolist()
         shares = {
-            name: max(weight * float(voice.shares(history, np.array([other]))[0, 0]), 0.0)
+            name: max(weight * float(voice.opinion(history).shares(np.array([other]))[0, 0]), 0.0)
             for (name, voice), weight in zip(self.voices.items(), weights, strict=True)
         }
         total = sum(shares.values())
@@ -285,41 +312,32 @@ class Scoring:
         }
         return cls(**own, voices=voices, blend=Blend.from_arrays(blend, len(voices)))
 
-    def _prepare(self, history: History, newcomers: Newcomers) -> Prepared:
-        of_voices = {name: voice.prepare(history) for name, voice in self.voices.items()}
-        return Prepared(newcomers, self.blend.at(history.liked), of_voices)
-
-    def _scores(self, items: NDArray[np.intp], prepared: Prepared) -> NDArray[np.float32]:
-        def score(name: str, hot: NDArray[np.intp]) -> NDArray[np.float32]:
-            return self.voices[name].score_prepared(prepared.of_voices[name], hot)
-
-        return self._blended(items, prepared, score)
-
     def _blended(
         self,
         items: NDArray[np.intp],
-        prepared: Prepared,
-        score: Callable[[str, NDArray[np.intp]], NDArray[np.float32]],
+        weights: NDArray[np.float64],
+        of_voice: Callable[[str, NDArray[np.intp]], NDArray[np.float32]],
+        of_cold: Callable[[NDArray[np.intp]], NDArray[np.float64]],
     ) -> NDArray[np.float32]:
         """Scores, shape (c,); for v variations of a history, (v, c).
 
         Args:
             items: Item indexes, shape (c,).
-            prepared: What is known of the history.
-            score: From a voice's name and hot items to its scores of them.
+            weights: Shape (voices,), or (v, voices).
+            of_voice: From a voice's name and items that somebody likes to its scores of them.
+            of_cold: From items that nobody likes to their scores, NaN where nothing is known of them.
         """
-        weights = prepared.weights
-        cold = self._are_cold(items)
-        hot = np.zeros((*weights.shape[:-1], np.count_nonzero(~cold)))
+        is_cold = self._are_cold(items)
+        hot = np.zeros((*weights.shape[:-1], np.count_nonzero(~is_cold)))
         for place, name in enumerate(self.voices):
             weight = weights[..., place, None]
             if weight.any():
-                hot += weight * score(name, items[~cold])
-        if not cold.any():
+                hot += weight * of_voice(name, items[~is_cold])
+        if not is_cold.any():
             return hot.astype(np.float32)
         scores = np.empty((*weights.shape[:-1], len(items)))
-        scores[..., ~cold] = hot
-        scores[..., cold] = self._cold_scores(items[cold], prepared)
+        scores[..., ~is_cold] = hot
+        scores[..., is_cold] = of_cold(items[is_cold])
         nameless = np.isnan(scores)
         if nameless.any():
             # Items of which nothing is known at all come last, and so fill a list that would be short.
@@ -327,13 +345,24 @@ class Scoring:
             scores = np.where(nameless, lowest - 1, scores)
         return scores.astype(np.float32)
 
-    def _cold_scores(self, items: NDArray[np.intp], prepared: Prepared) -> NDArray[np.float64]:
-        """What the blend may expect of items that nobody likes, from what their features say; else NaN."""
-        weights = prepared.weights
-        if self.hybrid is None:
+    def _cold_scores(
+        self,
+        items: NDArray[np.intp],
+        newcomers: Newcomers,
+        weights: NDArray[np.float64],
+        vectors: NDArray[np.float32] | None,
+    ) -> NDArray[np.float64]:
+        """What the blend may expect of items that nobody likes, from what their features say; else NaN.
+
+        Args:
+            items: Their indexes, shape (c,).
+            newcomers: As `introduce` gave them.
+            weights: Shape (…, voices).
+            vectors: LightFM's, shape (…, d); None where there is no such voice.
+        """
+        if vectors is None:
             return np.full((*weights.shape[:-1], len(items)), np.nan)
-        vectors = prepared.of_voices[LightFMHybrid.name]
-        of_hybrid, have_features = prepared.newcomers.score(items, vectors)
+        of_hybrid, have_features = newcomers.score(items, vectors)
         slopes, offsets = weights @ self.blend.slopes, weights @ self.blend.offsets
         return np.where(have_features, of_hybrid * slopes[..., None] + offsets[..., None], np.nan)
 

@@ -16,19 +16,60 @@ Parameters = dict[str, Any]
 OnProgress = Callable[[float], None]
 
 
+class Opinion(ABC):
+    """What a voice says of items, given a history of h items."""
+
+    @abstractmethod
+    def score(self, items: NDArray[np.intp]) -> NDArray[np.float32]:
+        """Scores items.
+
+        Args:
+            items: Item indexes, shape (c,).
+
+        Returns:
+            float32, shape (c,).
+        """
+
+    @abstractmethod
+    def shares(self, items: NDArray[np.intp]) -> NDArray[np.float32]:
+        """What each item of the history adds to the scores.
+
+        Args:
+            items: Item indexes, shape (c,).
+
+        Returns:
+            float32, shape (h, c).
+        """
+
+    def score_without_each(
+        self, places: NDArray[np.intp], items: NDArray[np.intp], shares: NDArray[np.float32]
+    ) -> NDArray[np.float32]:
+        """Scores items for the history without one of its items at a time.
+
+        Here a score is the sum of its shares, whatever else is in the history.
+
+        Args:
+            places: In the history, of the items to leave out, shape (p,).
+            items: Item indexes, shape (c,).
+            shares: As `shares` gave them for these items.
+
+        Returns:
+            float32, shape (p, c).
+        """
+        scores: NDArray[np.float32] = shares.sum(axis=0) - shares[places]
+        return scores
+
+
 class Voice(ABC):
     """One way of scoring items for a history. Fitted by a worker, served from mapped arrays.
 
     Attributes:
         name: As settings and a version's files name it.
         speaks_of_cold: Whether it scores items without any interaction.
-        adds_up: Whether a score is the sum of what `shares` tells, so that an item can be left out of a
-            history by subtraction.
     """
 
     name: ClassVar[str]
     speaks_of_cold: ClassVar[bool] = False
-    adds_up: ClassVar[bool] = False
 
     @classmethod
     @abstractmethod
@@ -64,67 +105,20 @@ class Voice(ABC):
         """
 
     @abstractmethod
-    def prepare(self, history: History) -> Any:
+    def opinion(self, history: History) -> Opinion:
         """Works out of a history what every item's score needs, once for all items.
 
         Args:
             history: Of one user; something in it is liked, or the user has features.
-
-        Returns:
-            Whatever `score_prepared` takes.
-        """
-
-    def prepare_without_each(self, history: History, places: NDArray[np.intp]) -> NDArray[Any]:
-        """The same for the history without one of its items at a time.
-
-        Args:
-            history: Of one user.
-            places: In the history, of the items to leave out, shape (p,).
-
-        Returns:
-            What `prepare` gives for each, one below the other.
-        """
-        return np.stack([self.prepare(history.without(place)) for place in places.tolist()])
-
-    @abstractmethod
-    def score_prepared(self, prepared: Any, items: NDArray[np.intp]) -> NDArray[np.float32]:
-        """Scores items.
-
-        Args:
-            prepared: As `prepare` gave it.
-            items: Item indexes, shape (c,).
-
-        Returns:
-            float32, shape (c,).
         """
 
     def score(self, history: History, items: NDArray[np.intp]) -> NDArray[np.float32]:
-        """Scores items for one history.
-
-        Args:
-            history: Of one user; something in it is liked, or the user has features.
-            items: Item indexes, shape (c,).
-
-        Returns:
-            float32, shape (c,).
-        """
-        return self.score_prepared(self.prepare(history), items)
+        """Scores items, shape (c,), for one history; float32, shape (c,)."""
+        return self.opinion(history).score(items)
 
     @abstractmethod
     def score_all(self, histories: Sequence[History]) -> NDArray[np.float32]:
         """The same for all items and many users at once, float32, shape (histories, items)."""
-
-    @abstractmethod
-    def shares(self, history: History, items: NDArray[np.intp]) -> NDArray[np.float32]:
-        """What each item of the history adds to the scores.
-
-        Args:
-            history: Of one user.
-            items: Item indexes, shape (c,).
-
-        Returns:
-            float32, shape (h, c).
-        """
 
     @abstractmethod
     def arrays(self) -> Arrays:

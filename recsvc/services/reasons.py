@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from recsvc.recommender import explain as explaining
 from recsvc.recommender.explain import explain
 from recsvc.recommender.model import Model
+from recsvc.recommender.scoring import Prepared
 from recsvc.services.serving_view import ServingView
 from recsvc.services.tastes import Taste
 from recsvc.storage.queries import features
@@ -44,22 +45,32 @@ class Reason:
     feature: str | None = None
 
 
+def because_popular(listed: NDArray[np.intp]) -> list[list[Reason]]:
+    """Reasons for each item of a list that is the same for everybody."""
+    return [[Reason("popular", 1.0)] for _ in listed]
+
+
 def reasons_for(
-    view: ServingView, taste: Taste | None, chosen: NDArray[np.intp], scores: NDArray[np.floating]
+    view: ServingView,
+    model: Model,
+    taste: Taste,
+    prepared: Prepared,
+    *,
+    chosen: NDArray[np.intp],
+    scores: NDArray[np.floating],
 ) -> list[list[Reason]]:
     """Reasons for each item of a list, the greatest first.
 
     Args:
         view: What the list was made from.
-        taste: Of whom; None where nothing is known, so that the list is of what is popular.
+        model: What ranked it.
+        taste: Of whom.
+        prepared: What the model made of that.
         chosen: Item indexes.
         scores: What they were ranked by.
     """
-    if taste is None or view.served is None or view.newcomers is None:
-        return [[Reason("popular", 1.0)] for _ in chosen]
-    model = view.served.model
     features_of = _features_of_cold(view, model, chosen)
-    explained = explain(model, taste.history, chosen, view.newcomers, scores=scores, features_of=features_of)
+    explained = explain(model, prepared, chosen, scores, features_of)
     named_keys = {
         int(model.item_keys[taste.history.indexes[reason.place]])
         for of_item in explained

@@ -17,7 +17,7 @@ from recsvc.instruments import instruments
 from recsvc.recommender.selection import Selection
 from recsvc.services import attribution
 from recsvc.services.events import CART, event_book
-from recsvc.services.reasons import Reason, reasons_for
+from recsvc.services.reasons import Reason, because_popular, reasons_for
 from recsvc.services.serving import serving
 from recsvc.services.serving_view import Names, ServingView
 from recsvc.services.tastes import Taste, seen_by, taste_of_session, taste_of_user
@@ -277,16 +277,18 @@ def _rank(
 ) -> _Ranked:
     if view.served is None or view.newcomers is None:
         ranked = _by_score(view, POPULAR, view.popularity, filters, selection)
-        chosen, scores = ranked.chosen, ranked.scores
-    elif taste is None:
-        chosen, scores = view.served.model.popular(
-            filters.k, selection, view.newcomers, diversity=filters.diversity
-        )
+        return replace(ranked, user_id=user_id, experiment=experiment)
+    model = view.served.model
+    reasons = None
+    if taste is None:
+        chosen, scores = model.popular(filters.k, selection, view.newcomers, diversity=filters.diversity)
+        if filters.explain:
+            reasons = because_popular(chosen)
     else:
-        chosen, scores = view.served.model.recommend(
-            taste.history, filters.k, selection, view.newcomers, diversity=filters.diversity
-        )
-    reasons = reasons_for(view, taste, chosen, scores) if filters.explain else None
+        prepared = model.prepare(taste.history, view.newcomers)
+        chosen, scores = model.rank(prepared, filters.k, selection, diversity=filters.diversity)
+        if filters.explain:
+            reasons = reasons_for(view, model, taste, prepared, chosen=chosen, scores=scores)
     strategy = taste.strategy if taste else POPULAR
     return _Ranked(view, strategy, chosen, scores, user_id, experiment, reasons)
 
@@ -300,7 +302,7 @@ def _by_score(
 ) -> _Ranked:
     allowed = selection.everything()
     chosen = allowed[selection.best(allowed, scores[allowed], filters.k)]
-    reasons = reasons_for(view, None, chosen, scores[chosen]) if filters.explain else None
+    reasons = because_popular(chosen) if filters.explain else None
     return _Ranked(view, strategy, chosen, scores[chosen], reasons=reasons)
 
 

@@ -9,6 +9,7 @@ import pytest
 
 from recsvc.recommender.blend import Blend, learn_blend
 from recsvc.recommender.voice import Voice
+from recsvc.recommender.voices.popularity import PopularOpinion
 
 ITEMS = 60
 
@@ -22,17 +23,11 @@ class Told(Voice):
 
     choose = fit = from_arrays = classmethod(lambda cls, *_: None)
 
-    def prepare(self, history):
-        return self.rows[history.indexes.min()].astype(np.float32)
-
-    def score_prepared(self, prepared, items):
-        return prepared[items]
+    def opinion(self, history):
+        return PopularOpinion(self.rows[history.indexes.min()].astype(np.float32), len(history.indexes))
 
     def score_all(self, histories):
-        return np.stack([self.prepare(history) for history in histories])
-
-    def shares(self, history, items):
-        return np.zeros((len(history.indexes), len(items)), np.float32)
+        return np.stack([self.opinion(history).scores for history in histories])
 
     def arrays(self):
         return {"rows": self.rows}

@@ -17,10 +17,9 @@ def features_of(items) -> list[list[int]]:
 
 
 def told(model, history, items, features=None, newcomers=None) -> list[list[Reason]]:
-    newcomers = newcomers or model.newcomers
-    scores = model.scores(history, items, newcomers)
-    features = features or features_of(items)
-    return explain(model, history, items, newcomers, scores=scores, features_of=features)
+    prepared = model.prepare(history, newcomers)
+    scores = model.scores(prepared, items) if prepared.opinions else model.popularity[items]
+    return explain(model, prepared, items, scores, features or features_of(items))
 
 
 @pytest.fixture(scope="module")
@@ -53,7 +52,7 @@ def test_without_a_named_interaction_the_item_scores_less(shop_model, some_histo
     named = 0
     for history in some_histories[:30]:
         items, _ = shop_model.recommend(history, 5, EVERY)
-        scores = shop_model.scores(history, items)
+        scores = shop_model.scores(shop_model.prepare(history), items)
 
         for column, reasons in enumerate(told(shop_model, history, items)):
             places = [reason.place for reason in reasons if reason.because == "interaction"]
@@ -61,7 +60,7 @@ def test_without_a_named_interaction_the_item_scores_less(shop_model, some_histo
             for place in places:
                 without = history.without(place)
                 if shop_model.knows_user(without):
-                    assert shop_model.scores(without, items)[column] < scores[column]
+                    assert shop_model.scores(shop_model.prepare(without), items)[column] < scores[column]
                 named += 1
     assert named > 100
 

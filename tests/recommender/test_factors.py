@@ -56,24 +56,24 @@ class Stretched(Sum):
 def test_a_vector_is_the_sum_of_its_parts(history_of):
     history = history_of({0: 2, 2: 1})
 
-    assert Sum().parts(history).tolist() == [[2, 0], [2, 3]]
+    assert Sum().opinion(history).parts.tolist() == [[2, 0], [2, 3]]
     assert Sum().vector(history).tolist() == [4, 3]
 
 
 def test_a_metric_stretches_components_of_the_parts_and_of_their_sum(history_of):
     history = history_of({0: 2, 2: 1})
 
-    assert Stretched().parts(history).tolist() == [[2, 0], [2, 30]]
+    assert Stretched().opinion(history).parts.tolist() == [[2, 0], [2, 30]]
     assert Stretched().vector(history).tolist() == [4, 30]
     assert Stretched().score(history, np.array([1])).tolist() == [30]
-    assert Stretched().shares(history, np.array([2])).tolist() == [[4], [94]]
+    assert Stretched().opinion(history).shares(np.array([2])).tolist() == [[4], [94]]
 
 
-def test_what_was_prepared_once_scores_any_items(history_of):
-    prepared = Sum().prepare(history_of({0: 2, 2: 1}))
+def test_an_opinion_scores_any_items(history_of):
+    opinion = Sum().opinion(history_of({0: 2, 2: 1}))
 
-    assert Sum().score_prepared(prepared, np.array([1])).tolist() == [3]
-    assert Sum().score_prepared(prepared, np.empty(0, np.intp)).tolist() == []
+    assert opinion.score(np.array([1])).tolist() == [3]
+    assert opinion.score(np.empty(0, np.intp)).tolist() == []
 
 
 def test_a_score_is_the_product_of_the_vector_and_the_embedding(history_of):
@@ -84,7 +84,7 @@ def test_a_score_is_the_product_of_the_vector_and_the_embedding(history_of):
 
 
 def test_a_share_is_the_product_of_the_part_and_the_embedding(history_of):
-    assert Sum().shares(history_of({0: 2, 2: 1}), np.array([2, 0])).tolist() == [[4, 2], [13, 2]]
+    assert Sum().opinion(history_of({0: 2, 2: 1})).shares(np.array([2, 0])).tolist() == [[4, 2], [13, 2]]
 
 
 def test_who_likes_nothing_has_a_vector_of_zeros(history_of):

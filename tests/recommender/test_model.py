@@ -265,7 +265,9 @@ def test_a_small_catalogue_is_ranked_by_the_whole_blend(shop_model, history_of):
         expected = brute(shop_model, history, hot, 20)
 
         # Scores, since two that differ by rounding may change places.
-        assert scores == pytest.approx(shop_model.scores(history, np.array(expected)), rel=1e-4, abs=1e-4)
+        assert scores == pytest.approx(
+            shop_model.scores(shop_model.prepare(history), np.array(expected)), rel=1e-4, abs=1e-4
+        )
 
 
 WIDE = 2_000
@@ -360,13 +362,13 @@ def test_a_long_list_under_a_filter_holds_the_best_of_what_is_related(
     _, scores = model.recommend(history, k, chosen)
 
     assert scores.tolist() == pytest.approx(
-        model.scores(history, model_best(model, history, chosen, k)).tolist()
+        model.scores(model.prepare(history), model_best(model, history, chosen, k)).tolist()
     )
 
 
 def model_best(model: Model, history, chosen: Selection, k: int) -> np.ndarray:
     allowed = chosen.everything()
-    return allowed[np.argsort(-model.scores(history, allowed), kind="stable")][:k]
+    return allowed[np.argsort(-model.scores(model.prepare(history), allowed), kind="stable")][:k]
 
 
 def test_the_search_for_candidates_loses_next_to_nothing(monkeypatch, shop_model, history_of):
@@ -477,9 +479,10 @@ def test_terms_and_what_is_the_same_for_all_add_up_to_the_score(shop_model, hist
 
     rests = []
     for history in histories:
-        by_history, by_features = shop_model.terms(history, items, newcomers)
-        assert by_features.shape == (0, 6)
-        rests.append(shop_model.scores(history, items, newcomers) - by_history.sum(axis=0))
+        prepared = shop_model.prepare(history, newcomers)
+        terms = shop_model.terms(prepared, items)
+        assert terms.by_features.shape == (0, 6)
+        rests.append(shop_model.scores(prepared, items) - terms.by_history.sum(axis=0))
 
     assert rests[1] == pytest.approx(rests[0], abs=1e-3)
     # Item 285 in the history has an effect of its own only through voices that know it: the sum still holds.
@@ -487,7 +490,8 @@ def test_terms_and_what_is_the_same_for_all_add_up_to_the_score(shop_model, hist
 
 
 def test_terms_of_cold_items_alone_can_be_told(shop_model, history_of):
-    by_history, _ = shop_model.terms(history_of({5: 1, 7: 2}), np.array([281, 285]), shop_model.newcomers)
+    prepared = shop_model.prepare(history_of({5: 1, 7: 2}))
+    by_history = shop_model.terms(prepared, np.array([281, 285])).by_history
 
     assert by_history.shape == (2, 2)
     assert np.isfinite(by_history).all()
@@ -548,14 +552,18 @@ def test_scores_without_an_item_of_the_history_are_those_of_the_history_without_
     short = history_of({1: 1.0, 40: 2.0, 77: -1.0, 200: 1.0}, (2,))
     uneven = history_of({1: 400.0, 40: 0.001, 77: 0.002})
     for history in [long, short, uneven, history_of({5: 1.0})]:
-        places = list(range(len(history.indexes)))
+        places = np.arange(len(history.indexes))
+        prepared = shop_model.prepare(history)
+        terms = shop_model.terms(prepared, items)
 
-        without = shop_model.scores_without(history, places, items, shop_model.newcomers)
+        without = shop_model.scores_without_each(prepared, places, items, terms)
 
-        for place in places:
+        for place in places.tolist():
             anew = history.without(place)
             if shop_model.knows_user(anew):
-                assert without[place] == pytest.approx(shop_model.scores(anew, items), rel=1e-4, abs=1e-5)
+                assert without[place] == pytest.approx(
+                    shop_model.scores(shop_model.prepare(anew), items), rel=1e-4, abs=1e-5
+                )
             else:
                 assert np.isnan(without[place]).all()
     assert np.isnan(without).all()

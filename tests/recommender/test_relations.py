@@ -22,20 +22,20 @@ def relations() -> Relations:
 
 def test_a_score_is_the_sum_of_strength_times_source_times_weight(relations, history_of):
     # 1.5 · 1 · row 0, and 2 · ½ · row 1.
-    scores = relations.near(history_of({0: 1.5, 1: 2})).scores
+    scores = relations.opinion(history_of({0: 1.5, 1: 2})).near.scores
 
     assert scores.tolist() == [4, 3, 0.75, 0]
 
 
 def test_a_disliked_item_counts_three_tenths_against_what_is_related(relations, history_of):
-    scores = relations.near(history_of({0: -1})).scores
+    scores = relations.opinion(history_of({0: -1})).near.scores
 
     assert scores.tolist() == pytest.approx([0, -0.6, -0.15, 0])
 
 
 @pytest.mark.parametrize("strengths", [{}, {2: 5}], ids=["an empty history", "nothing is related"])
 def test_where_nothing_is_related_all_scores_are_zero(relations, history_of, strengths):
-    near = relations.near(history_of(strengths))
+    near = relations.opinion(history_of(strengths)).near
     assert near.scores.tolist() == [0, 0, 0, 0]
     assert near.best(5).tolist() == []
     assert relations.score_all([history_of(strengths)]).tolist() == [[0, 0, 0, 0]]
@@ -47,13 +47,15 @@ def test_many_histories_are_scored_as_each_alone(relations, history_of):
     scores = relations.score_all(histories)
 
     assert scores.dtype == np.float32
-    assert scores == pytest.approx(np.stack([relations.near(history).scores for history in histories]))
+    assert scores == pytest.approx(
+        np.stack([relations.opinion(history).near.scores for history in histories])
+    )
 
 
 def test_shares_are_the_terms_of_the_score_in_the_order_asked(relations, history_of):
     history = history_of({3: 1, 2: 1, 0: -1})
 
-    shares = relations.shares(history, np.array([2, 0, 1]))
+    shares = relations.opinion(history).shares(np.array([2, 0, 1]))
 
     assert shares.tolist() == [
         pytest.approx([-2, 2, 2]),
@@ -65,17 +67,17 @@ def test_shares_are_the_terms_of_the_score_in_the_order_asked(relations, history
 def test_shares_add_up_to_the_score(relations, history_of):
     history = history_of({3: 0.5, 1: 1, 0: -2})
 
-    shares = relations.shares(history, EVERY)
+    shares = relations.opinion(history).shares(EVERY)
 
-    assert shares.sum(axis=0) == pytest.approx(relations.near(history).scores)
+    assert shares.sum(axis=0) == pytest.approx(relations.opinion(history).near.scores)
 
 
 def test_an_empty_history_has_no_shares(relations, history_of):
-    assert relations.shares(history_of({}), EVERY).shape == (0, 4)
+    assert relations.opinion(history_of({})).shares(EVERY).shape == (0, 4)
 
 
 def test_no_items_have_no_shares(relations, history_of):
-    assert relations.shares(history_of({0: 1, 2: 1}), np.empty(0, np.intp)).shape == (2, 0)
+    assert relations.opinion(history_of({0: 1, 2: 1})).shares(np.empty(0, np.intp)).shape == (2, 0)
 
 
 def test_the_strongest_entries_of_each_row_are_kept_whatever_their_sign():
@@ -122,7 +124,7 @@ def test_relations_survive_their_arrays(relations, history_of):
     again = Relations.from_arrays(relations.arrays(), 4)
 
     # Row 0, and 2 · 2 · row 3.
-    assert again.near(history_of({0: 1, 3: 2})).scores.tolist() == [4, 6, -3.5, 0]
+    assert again.opinion(history_of({0: 1, 3: 2})).near.scores.tolist() == [4, 6, -3.5, 0]
 
 
 @pytest.mark.parametrize("name", ["bounds", "items", "weights", "sources"])

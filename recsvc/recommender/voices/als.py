@@ -121,6 +121,10 @@ class AlternatingLeastSquares(FoldedInVoice):
         confidences = np.where(likes, np.maximum(wanted - 1, 0), _DISLIKED_WEIGHT * wanted)
         return System(confidences, np.where(likes, wanted, np.float32(0)), None, liked, None)
 
+    def kinds(self, strengths: NDArray[np.float32]) -> NDArray[np.float32]:
+        """A system tells how many items are liked, and nothing else of them all."""
+        return np.sign(strengths)
+
     def arrays(self) -> Arrays:
         """What has to be kept."""
         return {"embeddings": self.embeddings, "confidence": self.confidence}

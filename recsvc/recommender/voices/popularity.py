@@ -11,9 +11,32 @@ from numpy.typing import NDArray
 
 from recsvc.recommender.examples import Examples, History
 from recsvc.recommender.interactions import decay
-from recsvc.recommender.voice import Arrays, OnProgress, Parameters, Voice, checked
+from recsvc.recommender.voice import Arrays, OnProgress, Opinion, Parameters, Voice, checked
 
 _HALF_LIVES = (None, 180.0, 60.0, 20.0, 7.0)
+
+
+@dataclass(frozen=True)
+class PopularOpinion(Opinion):
+    """Scores that are alike for every history, and to which nothing in it adds."""
+
+    scores: NDArray[np.float32]
+    length: int
+
+    def score(self, items: NDArray[np.intp]) -> NDArray[np.float32]:
+        """Looks the scores up."""
+        scores: NDArray[np.float32] = self.scores[items]
+        return scores
+
+    def shares(self, items: NDArray[np.intp]) -> NDArray[np.float32]:
+        """Nothing comes from the history."""
+        return np.zeros((self.length, len(items)), np.float32)
+
+    def score_without_each(
+        self, places: NDArray[np.intp], items: NDArray[np.intp], shares: NDArray[np.float32]
+    ) -> NDArray[np.float32]:
+        """The same scores once more."""
+        return np.broadcast_to(self.scores[items], (len(places), len(items)))
 
 
 @dataclass(frozen=True)
@@ -55,26 +78,13 @@ class Popularity(Voice):
         counted = np.bincount(likes.indices, weights, minlength=likes.shape[1])
         return cls(np.log1p(counted).astype(np.float32))
 
-    def prepare(self, history: History) -> NDArray[np.float32]:
+    def opinion(self, history: History) -> PopularOpinion:
         """The scores, alike for every history."""
-        return self.scores
-
-    def prepare_without_each(self, history: History, places: NDArray[np.intp]) -> NDArray[np.float32]:
-        """What is popular without them is what is popular with them."""
-        return np.broadcast_to(self.scores, (len(places), len(self.scores)))
-
-    def score_prepared(self, prepared: NDArray[Any], items: NDArray[np.intp]) -> NDArray[np.float32]:
-        """Looks the scores up."""
-        scores: NDArray[np.float32] = prepared[..., items]
-        return scores
+        return PopularOpinion(self.scores, len(history.indexes))
 
     def score_all(self, histories: Sequence[History]) -> NDArray[np.float32]:
         """Scores all items, alike for every history."""
         return np.broadcast_to(self.scores, (len(histories), len(self.scores)))
-
-    def shares(self, history: History, items: NDArray[np.intp]) -> NDArray[np.float32]:
-        """Nothing comes from the history."""
-        return np.zeros((len(history.indexes), len(items)), np.float32)
 
     def arrays(self) -> Arrays:
         """What has to be kept."""

@@ -42,7 +42,6 @@ class TruncatedSVD(FactorVoice):
     """
 
     name = "svd"
-    adds_up = True
 
     embeddings: NDArray[np.float32]
     sources: NDArray[np.float32]
@@ -100,13 +99,9 @@ class TruncatedSVD(FactorVoice):
         damping = np.where(history.strengths > 0, np.float32(1), np.float32(_DISLIKED_WEIGHT))
         return history.strengths * damping * self.sources[history.indexes], None
 
-    def finish(self, scores: NDArray[np.float32], items: NDArray[np.intp] | slice) -> NDArray[np.float32]:
+    def scaled(self, products: NDArray[np.float32], items: NDArray[np.intp] | slice) -> NDArray[np.float32]:
         """Puts the popularity back that the normalisation took."""
-        return scores * self.targets[items]
-
-    def shares(self, history: History, items: NDArray[np.intp]) -> NDArray[np.float32]:
-        """What each item of the history adds."""
-        return self.finish(super().shares(history, items), items)
+        return products * self.targets[items]
 
     def arrays(self) -> Arrays:
         """What has to be kept."""

@@ -92,27 +92,27 @@ def test_items_are_scored_in_the_order_asked_and_each_by_itself(voice, histories
     assert voice.score(history, asked[:0]).shape == (0,)
 
 
-def test_what_is_prepared_once_gives_the_scores_of_any_items(voice, histories):
+def test_an_opinion_gives_the_scores_of_any_items(voice, histories):
     for history in histories.values():
-        prepared = voice.prepare(history)
+        opinion = voice.opinion(history)
 
-        assert voice.score_prepared(prepared, EVERY).tolist() == voice.score(history, EVERY).tolist()
+        assert opinion.score(EVERY).tolist() == voice.score(history, EVERY).tolist()
 
 
 def test_no_score_and_no_share_is_nan_or_infinite(voice, histories):
     for history in histories.values():
         assert np.isfinite(voice.score(history, EVERY)).all()
-        assert np.isfinite(voice.shares(history, EVERY)).all()
+        assert np.isfinite(voice.opinion(history).shares(EVERY)).all()
     assert all(np.isfinite(array).all() for array in voice.arrays().values())
 
 
 def test_shares_and_a_part_that_is_the_same_for_all_histories_add_up_to_the_score(voice, histories):
-    shared = voice.score(histories["one item"], EVERY) - voice.shares(histories["one item"], EVERY).sum(
-        axis=0
-    )
+    shared = voice.score(histories["one item"], EVERY) - voice.opinion(histories["one item"]).shares(
+        EVERY
+    ).sum(axis=0)
 
     for history in histories.values():
-        shares = voice.shares(history, EVERY)
+        shares = voice.opinion(history).shares(EVERY)
         scores = voice.score(history, EVERY)
         assert shares.shape == (len(history.indexes), ITEMS)
         assert shares.dtype == np.float32
@@ -123,13 +123,13 @@ def test_shares_of_some_items_are_those_of_all_items_in_the_order_asked(voice, h
     history = histories["with a dislike"]
     asked = np.array([200, 3, 289, 0, 150])
 
-    assert voice.shares(history, asked) == pytest.approx(
-        voice.shares(history, EVERY)[:, asked], rel=1e-5, abs=1e-6
+    assert voice.opinion(history).shares(asked) == pytest.approx(
+        voice.opinion(history).shares(EVERY)[:, asked], rel=1e-5, abs=1e-6
     )
 
 
 def test_no_items_have_no_shares(voice, histories):
-    assert voice.shares(histories["a few"], EVERY[:0]).shape == (3, 0)
+    assert voice.opinion(histories["a few"]).shares(EVERY[:0]).shape == (3, 0)
 
 
 def test_it_survives_its_arrays(voice, histories):
@@ -137,7 +137,7 @@ def test_it_survives_its_arrays(voice, histories):
 
     for history in histories.values():
         assert again.score(history, EVERY).tolist() == voice.score(history, EVERY).tolist()
-        assert again.shares(history, EVERY).tolist() == voice.shares(history, EVERY).tolist()
+        assert again.opinion(history).shares(EVERY).tolist() == voice.opinion(history).shares(EVERY).tolist()
 
 
 def test_arrays_that_cannot_be_written_to_serve_as_well(voice, histories):
@@ -149,7 +149,7 @@ def test_arrays_that_cannot_be_written_to_serve_as_well(voice, histories):
     for history in histories.values():
         mapped.score(history, EVERY)
         mapped.score_all([history, history])
-        mapped.shares(history, EVERY)
+        mapped.opinion(history).shares(EVERY)
 
 
 def test_more_arrays_than_its_own_are_not_minded(voice):
@@ -224,7 +224,7 @@ def test_the_smallest_data_gives_finite_scores(examples_of, history_of, name, li
         scores = voice.score(history, np.arange(items))
         assert np.isfinite(scores).all()
         assert voice.score_all([history])[0] == pytest.approx(scores, rel=1e-4, abs=1e-5)
-        assert np.isfinite(voice.shares(history, np.arange(items))).all()
+        assert np.isfinite(voice.opinion(history).shares(np.arange(items))).all()
     assert all(np.isfinite(array).all() for array in voice.arrays().values())
 
 

@@ -198,7 +198,7 @@ def test_parts_of_history_features_and_mean_add_up_to_the_vector(embeddings, his
     )
     history = history_of({**HISTORY, 7: -1.0}, [0, 2])
 
-    together = voice.parts(history).sum(axis=0) + voice.feature_parts(history).sum(axis=0)
+    together = voice.opinion(history).parts.sum(axis=0) + voice.feature_parts(history).sum(axis=0)
 
     # Four items liked: the mean user has 3 / 7.
     assert together + voice.mean_user * 3 / 7 == pytest.approx(voice.vector(history), rel=1e-3, abs=1e-4)

@@ -51,7 +51,7 @@ def test_it_is_the_same_for_everybody(examples_of, history_of):
 
 
 def test_nothing_of_it_comes_from_the_history(examples_of, history_of):
-    assert not fit(examples_of(LIKES)).shares(history_of({0: 1, 3: -1}), np.arange(4)).any()
+    assert not fit(examples_of(LIKES)).opinion(history_of({0: 1, 3: -1})).shares(np.arange(4)).any()
 
 
 def test_the_half_life_is_the_one_that_foretells_best(examples_of):
