@@ -4,7 +4,7 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 PYTEST_ARGS ?= -n 4 --dist worksteal
 
-.PHONY: setup demo test lint docs lock messages screenshots clean
+.PHONY: setup demo test browser lint docs lock messages screenshots clean
 
 setup: $(INSTALLED)
 
@@ -21,8 +21,15 @@ demo: export SECRET_KEY ?= nobodys-secret-but-the-demos
 demo: setup
 	$(BIN)/recsvc demo $(if $(ONCE),--once)
 
-test: setup lint
+test: setup lint browser
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+# The console is tried in the system's Chromium, else in one that is installed here where that can be done.
+browser: export PLAYWRIGHT_DOWNLOAD_CONNECTION_TIMEOUT ?= 10000
+browser: setup
+	@command -v chromium >/dev/null || command -v chromium-browser >/dev/null \
+		|| command -v google-chrome >/dev/null || $(BIN)/playwright install chromium --no-shell \
+		|| echo "NO CHROMIUM COULD BE INSTALLED: THE CONSOLE WILL NOT BE TRIED IN A BROWSER."
 
 lint: setup
 	$(BIN)/ruff check .

@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 import re
 import shutil
+import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -134,14 +135,16 @@ class Site:
 
 @pytest.fixture(scope="session")
 def chromium() -> Iterator[Any]:
-    """The system's Chromium; without one these tests are skipped, and say so."""
-    found = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-    if found is None:
-        pytest.skip("NO CHROMIUM HERE: THE CONSOLE WAS NOT TRIED IN A BROWSER. apt-get install chromium")
+    """The system's Chromium, or that of `make browser`; without one these tests are skipped, and say so."""
     from playwright.sync_api import sync_playwright
 
     arguments = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking"]
     with sync_playwright() as playwright:
+        of_system = map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))
+        found = next(filter(None, of_system), playwright.chromium.executable_path)
+        # One that lacks a library of the system cannot be used any more than one that is missing.
+        if shutil.which(found) is None or subprocess.run([found, "--version"], check=False).returncode:
+            pytest.skip("NO CHROMIUM HERE: THE CONSOLE WAS NOT TRIED IN A BROWSER. apt-get install chromium")
         browser = playwright.chromium.launch(executable_path=found, args=arguments)
         yield browser
         browser.close()
