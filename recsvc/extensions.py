@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from flask_migrate import Migrate
 from flask_sqlalchemy import SQLAlchemy
+from flask_sqlalchemy.session import Session
 from sqlalchemy import MetaData
+from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import DeclarativeBase
 
 
@@ -21,5 +23,26 @@ class Base(DeclarativeBase):
     )
 
 
-db = SQLAlchemy(model_class=Base, session_options={"expire_on_commit": False})
+class ForgivingSession(Session):
+    """A session that ends though its connection is lost: what was not committed is undone either way.
+
+    Else a request whose answer is ready fails where the database goes away just before its end.
+    """
+
+    def close(self) -> None:
+        """Gives the connection back, or up."""
+        try:
+            super().close()
+        except OperationalError:
+            self.invalidate()
+
+    def rollback(self) -> None:
+        """Undoes what was not committed."""
+        try:
+            super().rollback()
+        except OperationalError:
+            self.invalidate()
+
+
+db = SQLAlchemy(model_class=Base, session_options={"class_": ForgivingSession, "expire_on_commit": False})
 migrate = Migrate(db=db)

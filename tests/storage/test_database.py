@@ -51,6 +51,18 @@ def test_an_error_rolls_a_transaction_back_whole(context):
     assert users.find("u1") is None
 
 
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+@pytest.mark.parametrize("end", [db.session.close, db.session.remove, db.session.rollback])
+def test_a_session_whose_connection_was_lost_ends_well_and_the_next_one_has_another(context, end):
+    process = db.session.execute(text("SELECT pg_backend_pid()")).scalar_one()
+    with db.engine.connect() as other:
+        other.execute(text("SELECT pg_terminate_backend(:process, 5000)"), {"process": process})
+
+    end()
+
+    assert db.session.execute(text("SELECT pg_backend_pid()")).scalar_one() != process
+
+
 def test_what_was_read_before_does_not_get_in_the_way_of_writing(context):
     # On SQLite a transaction that reads, and writes after somebody else has written, fails at once.
     assert users.find("u1") is None
