@@ -74,11 +74,13 @@ class Customers:
 
     Attributes:
         answers: Of requests for recommendations, by status; 0 is none.
+        refusals: Bodies of those answered 5xx.
         acknowledged: Ids of the events that were answered 200 or 201.
     """
 
     system: System
     answers: Counter[int] = field(default_factory=Counter)
+    refusals: Counter[str] = field(default_factory=Counter)
     acknowledged: set[str] = field(default_factory=set)
 
     @contextmanager
@@ -90,7 +92,10 @@ class Customers:
             numbers = random.Random()
             while not stopped.is_set():
                 path = f"/recommendations?user_id=reader-{numbers.randrange(_USERS + 100)}&k=5"
-                self.answers[self._status("GET", path)] += 1
+                answer = self._answer("GET", path)
+                self.answers[answer.status_code if answer else NO_ANSWER] += 1
+                if answer is not None and answer.status_code >= 500:
+                    self.refusals[answer.text] += 1
                 time.sleep(_PAUSE)
 
         def write() -> None:
@@ -104,7 +109,7 @@ class Customers:
                     "event": "view",
                     "event_id": uuid.uuid4().hex,
                 }
-                while self._status("POST", "/interactions", event) not in {200, 201}:
+                while not ((answer := self._answer("POST", "/interactions", event)) and answer.is_success):
                     if stopped.wait(0.1):
                         return
                 self.acknowledged.add(event["event_id"])
@@ -119,11 +124,11 @@ class Customers:
         for one in under_way:
             one.result()
 
-    def _status(self, method: str, path: str, body: Any = None) -> int:
+    def _answer(self, method: str, path: str, body: Any = None) -> httpx.Response | None:
         try:
-            return self.system.call(method, path, body).status_code
+            return self.system.call(method, path, body)
         except httpx.TransportError:
-            return NO_ANSWER
+            return None
 
 
 @dataclass
@@ -461,6 +466,7 @@ def try_out(names: Sequence[str], seed: int) -> dict[str, Any]:
         "seconds": [round(one.seconds, 2) for one in tried],
         "how": dict(Counter(one.how for one in tried)),
         "answers": {str(status): count for status, count in sorted(customers.answers.items())},
+        "refusals": dict(customers.refusals),
         "written": len(customers.acknowledged),
         "wrong": {what: count for what, count in wrong.items() if count},
     }
@@ -501,7 +507,7 @@ def together(parts: list[dict[str, Any]]) -> dict[str, Any]:
         },
         "how": summed("how"),
         "answers": answers,
-        "answered_5xx": sum(count for status, count in answers.items() if int(status) >= 500),
+        "refusals": summed("refusals"),
         "cut": answers.get(str(NO_ANSWER), 0),
         "written": sum(part["written"] for part in parts),
         "wrong": summed("wrong"),
@@ -516,9 +522,11 @@ def _show(name: str, result: dict[str, Any]) -> None:
     )
     answers = sum(result["answers"].values())
     print(
-        f"{'':38}{answers:,} answers, {result['answered_5xx']} of them 5xx, {result['cut']} cut;"
+        f"{'':38}{answers:,} answers, {sum(result['refusals'].values())} of them 5xx, {result['cut']} cut;"
         f" {result['written']:,} interactions acknowledged; wrong: {result['wrong'] or 'nothing'}"
     )
+    for body, count in result["refusals"].items():
+        print(f"{'':38}{count} times: {body}")
     print(f"{'':38}{', '.join(f'{count} {how}' for how, count in sorted(result['how'].items()))}", flush=True)
 
 
