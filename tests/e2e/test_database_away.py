@@ -104,8 +104,8 @@ def test_a_web_killed_amid_batches_leaves_each_batch_whole_or_not_at_all(system,
     assert system.call("POST", "/interactions", single(1)).status_code == 201
 
 
-def test_while_postgresql_is_away_whom_the_web_knows_is_served_what_is_popular(make_system, postgres):
-    system = make_system(DATABASE_URL=postgres.get_uri(), DATABASE_TIMEOUT=1)
+def test_while_postgresql_is_away_whom_the_web_knows_is_served_what_is_popular(make_system, own_postgres):
+    system = make_system(DATABASE_URL=own_postgres.get_uri(), DATABASE_TIMEOUT=1)
     system.migrate()
     system.start_redis()
     system.start_web()
@@ -133,7 +133,7 @@ def test_while_postgresql_is_away_whom_the_web_knows_is_served_what_is_popular(m
 
     before = {name: system.call(*call, Authorization=f"Bearer {key}") for name, call in asked.items()}
     of_token = system.call("GET", "/recommendations?k=5", Authorization=f"Bearer {token}")
-    postgres.stop()
+    own_postgres.stop()
     away = {name: system.call(*call, Authorization=f"Bearer {key}") for name, call in asked.items()}
     of_token_away = system.call("GET", "/recommendations?k=5", Authorization=f"Bearer {token}")
     wrong_key = key[:-1] + ("b" if key[-1] == "a" else "a")
@@ -162,8 +162,8 @@ def test_while_postgresql_is_away_whom_the_web_knows_is_served_what_is_popular(m
     assert is_told_to_come_again(system.call(*newsletter, Authorization=f"Bearer {key}"))
 
 
-def test_a_postgresql_that_comes_back_is_used_again_without_a_restart(make_system, postgres, eventually):
-    system = make_system(DATABASE_URL=postgres.get_uri(), DATABASE_TIMEOUT=1)
+def test_a_postgresql_that_comes_back_is_used_again_without_a_restart(make_system, own_postgres, eventually):
+    system = make_system(DATABASE_URL=own_postgres.get_uri(), DATABASE_TIMEOUT=1)
     system.migrate()
     system.start_redis()
     web, worker = system.start_web(workers=2), system.start_worker()
@@ -172,7 +172,7 @@ def test_a_postgresql_that_comes_back_is_used_again_without_a_restart(make_syste
     web_processes = sorted(web.children())
     stored = system.call("GET", "/users/reader-1/interactions").json()["interactions"]
 
-    postgres.stop()
+    own_postgres.stop()
     ready = system.call("GET", "/readyz")
     refused = [
         call
@@ -184,7 +184,7 @@ def test_a_postgresql_that_comes_back_is_used_again_without_a_restart(make_syste
         )
     ]
     alive = system.call("GET", "/healthz")
-    postgres.ensure_postgres_running()
+    own_postgres.ensure_postgres_running()
 
     assert (ready.status_code, ready.json()["ready"]) == (503, False)
     assert ready.json()["checks"]["database"] == "The database does not answer."

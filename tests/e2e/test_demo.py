@@ -65,9 +65,9 @@ def test_once_ends_well_after_three_readers_got_lists_from_the_version_that_was_
     assert processes_of(instance) == []
 
 
-def test_it_works_the_same_with_postgresql_as_database_and_model_store(instance, postgres):
+def test_it_works_the_same_with_postgresql_as_database_and_model_store(instance, own_postgres):
     settings = {
-        "DATABASE_URL": postgres.get_uri(),
+        "DATABASE_URL": own_postgres.get_uri(),
         "MODEL_STORE": "database",
         "SECRET_KEY": "of this test only",
     }

@@ -12,13 +12,12 @@ WITHIN = 5.0  # seconds
 
 
 @pytest.fixture(params=["database", "s3"])
-def apart(request, make_system, postgres):
+def apart(request, make_system, postgresql_url):
     """A system whose processes each have a disk of their own, with a model store between them."""
     store = request.getfixturevalue("bucket") if request.param == "s3" else "database"
     system = make_system(
-        DATABASE_URL=postgres.get_uri(), MODEL_STORE=store, SECRET_KEY="a secret of these hosts", MODEL_KEEP=2
+        DATABASE_URL=postgresql_url, MODEL_STORE=store, SECRET_KEY="a secret of these hosts", MODEL_KEEP=2
     )
-    system.migrate()
     system.start_redis()
 
     def disk(name):
