@@ -87,9 +87,12 @@ def test_the_last_good_version_is_served_where_the_active_one_is_damaged(trained
         assert (refused.status_code, refused.json()["code"]) == (409, "conflict")
         assert name in refused.json()["detail"]
         before = len(web.events("model_version_refused"))
-        point_to(system, damaged, good)
 
-        eventually(lambda: len(web.events("model_version_refused")) >= before + 2, "both to refuse it")
+        def refused_by_both(before=before):
+            return len(web.events("model_version_refused")) >= before + 2
+
+        point_to(system, damaged, good)
+        eventually(refused_by_both, "both processes to refuse it")
         state = system.ready()["model"]
         assert damaged in state
         assert name in state

@@ -72,7 +72,9 @@ def test_a_disk_full_while_publishing_fails_the_run_and_publishes_nothing(small_
     assert system.train() != old
 
 
-def test_a_file_that_may_not_grow_fails_the_run_and_publishes_nothing(make_system, postgresql_url, eventually):
+def test_a_file_that_may_not_grow_fails_the_run_and_publishes_nothing(
+    make_system, postgresql_url, eventually
+):
     system = make_system(DATABASE_URL=postgresql_url)  # SQLite's own files would be in the way
     system.start_redis()
     system.start_web()
