@@ -328,15 +328,17 @@ class Scoring:
             of_cold: From items that nobody likes to their scores, NaN where nothing is known of them.
         """
         is_cold = self._are_cold(items)
-        hot = np.zeros((*weights.shape[:-1], np.count_nonzero(~is_cold)))
+        some_are_cold = bool(is_cold.any())
+        hot = items[~is_cold] if some_are_cold else items
+        of_hot = np.zeros((*weights.shape[:-1], len(hot)))
         for place, name in enumerate(self.voices):
             weight = weights[..., place, None]
             if weight.any():
-                hot += weight * of_voice(name, items[~is_cold])
-        if not is_cold.any():
-            return hot.astype(np.float32)
+                of_hot += weight * of_voice(name, hot)
+        if not some_are_cold:
+            return of_hot.astype(np.float32)
         scores = np.empty((*weights.shape[:-1], len(items)))
-        scores[..., ~is_cold] = hot
+        scores[..., ~is_cold] = of_hot
         scores[..., is_cold] = of_cold(items[is_cold])
         nameless = np.isnan(scores)
         if nameless.any():
