@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import replace
-from itertools import count
+from itertools import chain, count, islice
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +32,27 @@ from recsvc.services.catalogue import ItemContent
 from recsvc.services.ingestion import NewInteraction
 
 SHARED_DATA = Path(__file__).parents[2] / "shared" / "data"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begins with tests that start processes, as many files of them in each test process.
+
+    Theirs are the longest waits: at the end nobody would have anything to do beside them.
+    """
+    workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+    files: dict[Path, list[pytest.Item]] = {}
+    for item in items:
+        if item.get_closest_marker("processes"):
+            files.setdefault(item.path, []).append(item)
+    others = iter([item for item in items if not item.get_closest_marker("processes")])
+    shares: list[list[pytest.Item]] = [[] for _ in range(workers)]
+    for number, of_file in enumerate(files.values()):
+        shares[number % workers] += of_file
+    # Each test process is given a stretch of the list, all of one length.
+    length = -(-len(items) // workers)
+    items[:] = [
+        item for share in shares for item in chain(share, islice(others, max(0, length - len(share))))
+    ]
 
 
 @pytest.fixture(scope="session")
