@@ -23,6 +23,8 @@ from recsvc.config import DATABASE_URL, Config
 NOOP_PATH = "/api/v1/noop"
 
 ROOT = Path(__file__).parents[1]
+_LOOKED_AT_EVERY = 1.5  # seconds: longer than whatever is done from time to time takes to begin
+_AT_REST = 0.1  # seconds of processors between two looks
 _PATIENCE = 120.0  # seconds
 _REPORT = """
 function done(summary, latency, requests)
@@ -183,14 +185,36 @@ function request() return wrk.format("GET", paths[math.random(#paths)], headers)
 """
 
 
+def processor_seconds(pid: int) -> float:
+    """What a process and its children have used of processors so far."""
+    ticks = 0
+    for process in _with_children(pid):
+        # The name, which may hold blanks, stands in parentheses before what is counted.
+        counted = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
+        ticks += int(counted[11]) + int(counted[12])
+    return ticks / os.sysconf("SC_CLK_TCK")
+
+
+def rested(pid: int) -> float:
+    """Waits until a process and its children have nothing more to do; what they have used by then."""
+    used, before = processor_seconds(pid), -1.0
+    while used - before > _AT_REST:
+        time.sleep(_LOOKED_AT_EVERY)
+        used, before = processor_seconds(pid), used
+    return used
+
+
 def proportional_set_size(pid: int) -> float:
     """Memory of a process and its children, in megabytes; what several share is divided among them."""
     kilobytes = 0
-    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-    for process in (pid, *map(int, children)):
+    for process in _with_children(pid):
         lines = Path(f"/proc/{process}/smaps_rollup").read_text().splitlines()
         kilobytes += next(int(line.split()[1]) for line in lines if line.startswith("Pss:"))
     return kilobytes / 1024
+
+
+def _with_children(pid: int) -> list[int]:
+    return [pid, *map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split())]
 
 
 def _address(server: subprocess.Popen[bytes], log: Path, workers: int) -> str:

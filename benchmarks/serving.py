@@ -6,9 +6,10 @@
 For each number of items a made-up shop is written into PostgreSQL, with a version as large as a training's
 at default settings, but of random numbers. gunicorn runs as the Procfile has it, on two cores; wrk and
 PostgreSQL have the others, where there are four. Both send an API key of role `service`, over connections
-that are kept. The routes are loaded in turn, and again, so that all are measured in the same minutes; a
-round's ratio is that to the round's no-op, and the median of the rounds is told. Users have 40 to 60
-interactions, and are asked for by chance. Needs wrk: apt-get install wrk.
+that are kept. The routes are loaded in turn, and again, so that all are measured in the same minutes; between
+two of them the web processes come to rest. A round's ratio is that to the round's no-op, and the median of
+the rounds is told. CPU is what a request takes of the web processes, what is recorded of its list included.
+Users have 40 to 60 interactions, and are asked for by chance. Needs wrk: apt-get install wrk.
 """
 
 from __future__ import annotations
@@ -29,7 +30,9 @@ from benchmarks.load import (
     asking,
     drive,
     postgresql,
+    processor_seconds,
     proportional_set_size,
+    rested,
     serving,
     wrk,
 )
@@ -67,8 +70,8 @@ def measure(items: int, arguments: argparse.Namespace) -> dict[str, Any]:
         files = (config.models_dir / version).iterdir()
         found["version_mb"] = round(sum(file.stat().st_size for file in files) / 1e6)
         scripts = _scripts(users, key, arguments.k)
-        with serving(config, log, workers=arguments.workers) as (address, _):
-            found["routes"] = _load(address, scripts, arguments)
+        with serving(config, log, workers=arguments.workers) as (address, pid):
+            found["routes"] = _load(address, pid, scripts, arguments)
         if arguments.memory:
             found["pss_mb"] = {
                 workers: _memory(config, log, scripts["recommendations"], workers, arguments)
@@ -102,16 +105,23 @@ def _scripts(users: list[str], key: str, k: int) -> dict[str, str]:
     }
 
 
-def _load(address: str, scripts: dict[str, str], arguments: argparse.Namespace) -> dict[str, Any]:
+def _load(address: str, pid: int, scripts: dict[str, str], arguments: argparse.Namespace) -> dict[str, Any]:
     for script in scripts.values():
         drive(address, script, seconds=_WARM_UP, connections=arguments.connections)
     rounds: dict[str, list[Measured]] = {name: [] for name in scripts}
+    used = dict.fromkeys(scripts, 0.0)
     for _ in range(arguments.rounds):
         for name, script in scripts.items():
+            before = processor_seconds(pid)
             rounds[name].append(
                 drive(address, script, seconds=arguments.seconds, connections=arguments.connections)
             )
-    return {name: told(measured, rounds[_NOOP]) for name, measured in rounds.items()}
+            # Lists that were shown are written afterwards: the next route is not to pay for that.
+            used[name] += rested(pid) - before
+    result = {name: told(measured, rounds[_NOOP]) for name, measured in rounds.items()}
+    for name, of_route in result.items():
+        of_route["processor_ms"] = round(1_000 * used[name] / of_route["requests"], 3)
+    return result
 
 
 def told(rounds: list[Measured], noop: list[Measured]) -> dict[str, Any]:
@@ -150,11 +160,13 @@ def _show(found: dict[str, Any], smallest: dict[str, Any]) -> None:
         f" a version of {found['version_mb']:,} MB"
     )
     print(
-        f"{'':17}{'requests/s':>11}{'p50 ms':>9}{'p99 ms':>9}{'throughput':>12}{'p99':>7}  (× no-op)   failed"
+        f"{'':17}{'requests/s':>11}{'CPU ms':>9}{'p50 ms':>9}{'p99 ms':>9}{'throughput':>12}{'p99':>7}"
+        "  (× no-op)   failed"
     )
     for name, of_route in found["routes"].items():
         print(
-            f"{name:17}{of_route['requests_per_second']:11,.0f}{of_route['p50_ms']:9.2f}{of_route['p99_ms']:9.2f}"
+            f"{name:17}{of_route['requests_per_second']:11,.0f}{of_route['processor_ms']:9.2f}"
+            f"{of_route['p50_ms']:9.2f}{of_route['p99_ms']:9.2f}"
             f"{of_route['throughput_ratio']:21.2f}{of_route['p99_ratio']:7.2f}{of_route['failed']:9}"
         )
     if found is not smallest:

@@ -184,7 +184,10 @@ class FoldedInOpinion(FactorOpinion):
         self, places: NDArray[np.intp], items: NDArray[np.intp], shares: NDArray[np.float32]
     ) -> NDArray[np.float32]:
         """Scores items by the vectors that are found without."""
-        vectors = self.vectors_without_each(places)
+        return self.score_by(self.vectors_without_each(places), items)
+
+    def score_by(self, vectors: NDArray[np.float32], items: NDArray[np.intp]) -> NDArray[np.float32]:
+        """Scores items by other vectors, shape (p, d); float32, shape (p, c)."""
         return self.voice.finish(self.voice.products(vectors, items), items)
 
     def vectors_without_each(self, places: NDArray[np.intp]) -> NDArray[np.float32]:

@@ -207,11 +207,17 @@ class Scoring:
         for length in np.unique(liked).tolist():
             weights[liked == length] = self.blend.at(length)
 
+        hybrid = prepared.of_hybrid
+        # Found once, for the items that somebody likes and for those that nobody does.
+        vectors = hybrid.vectors_without_each(places) if hybrid else None
+
         def of_voice(name: str, hot: NDArray[np.intp]) -> NDArray[np.float32]:
-            return prepared.opinions[name].score_without_each(places, hot, terms.of_voices[name])
+            opinion = prepared.opinions[name]
+            if hybrid is not None and vectors is not None and opinion is hybrid:
+                return hybrid.score_by(vectors, hot)
+            return opinion.score_without_each(places, hot, terms.of_voices[name])
 
         def of_cold(cold: NDArray[np.intp]) -> NDArray[np.float64]:
-            vectors = prepared.of_hybrid.vectors_without_each(places) if prepared.of_hybrid else None
             return self._cold_scores(cold, prepared.newcomers, weights, vectors)
 
         scores = self._blended(items, weights, of_voice, of_cold)
