@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import sqlite3
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import cache
 from typing import Any, TypeVar
 
 import structlog
-from sqlalchemy import ColumnElement, Connection, Engine, Table, event, func
+from sqlalchemy import ARRAY, ColumnElement, Connection, Engine, Table, bindparam, event, func, select
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import DBAPIError, OperationalError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
@@ -187,6 +188,29 @@ def insert_ignoring_conflicts(model: type[DeclarativeBase] | Table) -> sqlite.In
     """
     insert = sqlite.insert if db.engine.dialect.name == "sqlite" else postgresql.insert
     return insert(model).on_conflict_do_nothing()
+
+
+@cache
+def insert_columns_ignoring_conflicts(table: Table, names: tuple[str, ...]) -> postgresql.Insert:
+    """The same for PostgreSQL, of an array a column instead of a parameter for each value.
+
+    Neither the driver nor the database then has to read a statement of thousands of places.
+
+    Args:
+        table: The table to insert into.
+        names: Of the columns.
+
+    Returns:
+        A statement to execute with what `by_column` gives.
+    """
+    arrays = [bindparam(name, type_=ARRAY(table.c[name].type, dimensions=1)) for name in names]
+    rows = func.unnest(*arrays).table_valued(*names).render_derived()
+    return postgresql.insert(table).from_select(names, select(*rows.c)).on_conflict_do_nothing()
+
+
+def by_column(rows: Sequence[dict[str, Any]], names: Sequence[str]) -> dict[str, list[Any]]:
+    """Values of rows, column by column."""
+    return {name: [row[name] for row in rows] for name in names}
 
 
 def chunks(values: Iterable[Any], size: int = 500) -> Iterator[list[Any]]:

@@ -7,11 +7,15 @@ from datetime import datetime
 from functools import cache
 from typing import Any, NamedTuple, cast
 
-from sqlalchemy import ARRAY, Table, and_, bindparam, delete, func, or_, select, update
-from sqlalchemy.dialects import postgresql
+from sqlalchemy import Table, and_, bindparam, delete, func, or_, select, update
 
 from recsvc.extensions import db
-from recsvc.storage.database import chunks, insert_ignoring_conflicts
+from recsvc.storage.database import (
+    by_column,
+    chunks,
+    insert_columns_ignoring_conflicts,
+    insert_ignoring_conflicts,
+)
 from recsvc.storage.models import Event, Interaction, Item, User
 
 _LOOKED_THROUGH = 1_000  # interactions, for users who did something last
@@ -67,20 +71,12 @@ def insert_new(rows: Sequence[dict[str, Any]]) -> list[int]:
         The new interaction keys.
     """
     if db.engine.dialect.name == "postgresql":
-        # An array a column, instead of a parameter for each value: neither the driver nor the database has to
-        # read a statement of thousands of places.
-        columns = {name: [row[name] for row in rows] for name in _WRITTEN}
-        return list(db.session.scalars(_insert_columns(), columns))
+        statement = insert_columns_ignoring_conflicts(_interactions, _WRITTEN).returning(
+            _interactions.c.interaction_key
+        )
+        return list(db.session.scalars(statement, by_column(rows, _WRITTEN)))
     statement = insert_ignoring_conflicts(Interaction).returning(Interaction.interaction_key)
     return list(db.session.scalars(statement, rows))
-
-
-@cache
-def _insert_columns() -> Any:
-    arrays = [bindparam(name, type_=ARRAY(_interactions.c[name].type)) for name in _WRITTEN]
-    rows = func.unnest(*arrays).table_valued(*_WRITTEN).render_derived()
-    insert = postgresql.insert(_interactions).from_select(_WRITTEN, select(*rows.c))
-    return insert.on_conflict_do_nothing().returning(_interactions.c.interaction_key)
 
 
 def insert_of_known(user_id: str, item_id: str, values: dict[str, Any]) -> int | None:

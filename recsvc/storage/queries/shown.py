@@ -5,16 +5,23 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
+from typing import cast as typing_cast
 
-from sqlalchemy import ColumnElement, Integer, cast, delete, func, literal_column, select, update
+from sqlalchemy import ColumnElement, Integer, Table, cast, delete, func, literal_column, select, update
 from sqlalchemy import insert as sql_insert
 from sqlalchemy.dialects.postgresql import JSONB
 
 from recsvc.extensions import db
-from recsvc.storage.database import chunks, insert_ignoring_conflicts
+from recsvc.storage.database import (
+    by_column,
+    chunks,
+    insert_columns_ignoring_conflicts,
+    insert_ignoring_conflicts,
+)
 from recsvc.storage.models import ErasedUser, Event, Interaction, ShownRecommendation
 
 Shown = ShownRecommendation
+_shown = typing_cast(Table, Shown.__table__)
 
 
 class ShownCount(NamedTuple):
@@ -40,7 +47,10 @@ def insert(rows: Sequence[dict[str, Any]]) -> None:
     kept = [
         row for row in rows if row["user_hash"] not in erased or row["shown_at"] > erased[row["user_hash"]]
     ]
-    if kept:
+    if kept and db.engine.dialect.name == "postgresql":
+        names = tuple(_shown.c.keys())
+        db.session.execute(insert_columns_ignoring_conflicts(_shown, names), by_column(kept, names))
+    elif kept:
         db.session.execute(insert_ignoring_conflicts(Shown), kept)
 
 
