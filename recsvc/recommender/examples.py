@@ -35,10 +35,6 @@ class History:
         """How many items are liked."""
         return int((self.strengths > 0).sum())
 
-    def without(self, place: int) -> History:
-        """The same history, one item left out."""
-        return History(np.delete(self.indexes, place), np.delete(self.strengths, place), self.features)
-
 
 @dataclass(frozen=True)
 class Examples:

@@ -76,6 +76,17 @@ def history_of() -> Callable[..., History]:
     return _history_of
 
 
+@pytest.fixture
+def without() -> Callable[[History, int], History]:
+    """Leaves the item at a place out of a history."""
+
+    def leave_out(history: History, place: int) -> History:
+        indexes, strengths = np.delete(history.indexes, place), np.delete(history.strengths, place)
+        return History(indexes, strengths, history.features)
+
+    return leave_out
+
+
 @pytest.fixture(scope="session")
 def shop() -> Examples:
     """300 users and 290 items of five tastes; nobody likes the last 10 items, the last user nothing.

@@ -45,17 +45,6 @@ def test_only_what_is_liked_counts_as_liked(history_of):
     assert history_of({}).liked == 0
 
 
-def test_a_history_without_an_item_keeps_the_others_in_their_order(history_of):
-    history = history_of({3: 1, 5: -2, 0: 0.5}, features=[7])
-
-    left = history.without(1)
-
-    assert left.indexes.tolist() == [3, 0]
-    assert left.strengths.tolist() == [1, 0.5]
-    assert left.features.tolist() == [7]
-    assert history.indexes.tolist() == [3, 5, 0]
-
-
 def test_histories_become_rows_in_their_order(history_of):
     rows = as_matrix([history_of({3: 1, 0: -2}), history_of({}), history_of({1: 0.5})], items=4)
 

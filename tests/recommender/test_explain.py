@@ -48,7 +48,7 @@ def test_shares_are_thousandths_that_add_up_to_one_greatest_first(shop_model, so
             assert min(thousandths) > 0
 
 
-def test_without_a_named_interaction_the_item_scores_less(shop_model, some_histories):
+def test_without_a_named_interaction_the_item_scores_less(shop_model, some_histories, without):
     named = 0
     for history in some_histories[:30]:
         items, _ = shop_model.recommend(history, 5, EVERY)
@@ -58,9 +58,9 @@ def test_without_a_named_interaction_the_item_scores_less(shop_model, some_histo
             places = [reason.place for reason in reasons if reason.because == "interaction"]
             assert len(places) <= MOST_NAMED
             for place in places:
-                without = history.without(place)
-                if shop_model.knows_user(without):
-                    assert shop_model.scores(shop_model.prepare(without), items)[column] < scores[column]
+                shorter = without(history, place)
+                if shop_model.knows_user(shorter):
+                    assert shop_model.scores(shop_model.prepare(shorter), items)[column] < scores[column]
                 named += 1
     assert named > 100
 
