@@ -108,6 +108,7 @@ def _scripts(users: list[str], key: str, k: int) -> dict[str, str]:
 def _load(address: str, pid: int, scripts: dict[str, str], arguments: argparse.Namespace) -> dict[str, Any]:
     for script in scripts.values():
         drive(address, script, seconds=_WARM_UP, connections=arguments.connections)
+    rested(pid)
     rounds: dict[str, list[Measured]] = {name: [] for name in scripts}
     used = dict.fromkeys(scripts, 0.0)
     for _ in range(arguments.rounds):
