@@ -253,8 +253,14 @@ def signed_in(chromium: Any, site: Site) -> dict[str, Any]:
 
 @pytest.fixture
 def open_page(chromium: Any, site: Site, signed_in: dict[str, Any]) -> Iterator[Callable[..., Any]]:
-    """Opens a page as an operator sees it; a script's error or a refused asset fails the test."""
+    """Opens a page as an operator sees it; a script's error or a refused asset fails the test.
+
+    What the tests before it activated is served by then: no list changes while a test looks at it.
+    """
     contexts, wrong = [], []
+    versions = site.api.get("/api/v1/model-versions").json()["model_versions"]
+    active = next(row["version"] for row in versions if row["status"] == "active")
+    system.wait_for_version(site.api, active)
 
     def visit(path: str, *, width: int = 1280, **options: Any) -> Any:
         context = chromium.new_context(
