@@ -19,8 +19,9 @@ from recsvc.storage.queries import features, items
 
 Names = dict[int, tuple[str, str | None]]
 
-_MOST_NAMES = 50_000
-_KEPT_IN_MEMORY = 1_000  # items
+_NAMES_AT_HAND = 50_000  # of the items that are popular, before they are listed
+_MOST_NAMES = 60_000
+_LISTED_WHILE_AWAY = 1_000  # items
 
 
 @dataclass(frozen=True)
@@ -45,7 +46,7 @@ class ServingView:
         foretold: float32, shape (items beside the model, d + 1): what their features foretell.
         newcomers: Items that nobody liked when the model was fitted; None where there is no model.
         recent: What was liked of late.
-        names: Ids and titles by item key, of items that were listed since the catalogue was read.
+        names: Ids and titles by item key: of what is popular, and of what was listed.
     """
 
     served: ServedVersion | None
@@ -95,12 +96,18 @@ class ServingView:
         return seconds
 
     @cached_property
-    def names_of_popular(self) -> Names:
-        """Keys to ids and titles of the most popular items: enough for a list while the database is away."""
+    def _most_popular(self) -> list[int]:
+        """Keys of the items that lists are made of as a rule, the most popular first."""
         popularity = self.popularity if self.served is None else self.served.model.popularity
         listed = np.flatnonzero(self.recommendable[: len(popularity)])
-        order = np.argsort(-popularity[listed], kind="stable")[:_KEPT_IN_MEMORY]
-        return self.names_of(self.item_keys[listed[order]].tolist())
+        order = np.argsort(-popularity[listed], kind="stable")[:_NAMES_AT_HAND]
+        keys: list[int] = self.item_keys[listed[order]].tolist()
+        return keys
+
+    @cached_property
+    def names_of_popular(self) -> Names:
+        """Keys to ids and titles of the most popular items: enough for a list while the database is away."""
+        return self.names_of(self._most_popular[:_LISTED_WHILE_AWAY])
 
     @cached_property
     def _members(self) -> dict[str, NDArray[np.intp]]:
@@ -152,21 +159,27 @@ class ServingView:
         return np.concatenate([indexes, *ranges])
 
     def names_of(self, item_keys: Collection[int]) -> Names:
-        """Ids and titles by item key; read once, where they were not listed since the catalogue was read."""
-        found = {key: self.names[key] for key in item_keys if key in self.names}
+        """Ids and titles by item key; those that are not at hand are read."""
+        found = {key: name for key in item_keys if (name := self.names.get(key)) is not None}
         if len(found) < len(item_keys):
             read = items.titles([key for key in item_keys if key not in found])
-            if len(self.names) > _MOST_NAMES:
-                self.names.clear()
-            self.names.update(read)
+            if len(self.names) < _MOST_NAMES:
+                self.names.update(read)
             found |= read
         return found
 
     def warm(self) -> None:
         """Works out what the first request would otherwise wait for."""
+        self._have_names_at_hand()
         _ = self.trending, self.published, self.names_of_popular
         if self.groups is not None:
             _ = self._by_group
+
+    def _have_names_at_hand(self) -> None:
+        if len(self.names) >= _MOST_NAMES:
+            for key in self.names.keys() - set(self._most_popular):
+                del self.names[key]
+        self.names_of(self._most_popular)
 
 
 def build_view(

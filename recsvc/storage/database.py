@@ -113,16 +113,19 @@ def write_transaction(*, keys_are_known: bool = False) -> Iterator[None]:
     """One transaction that writes: committed at the end, rolled back whole on any error.
 
     On SQLite the write lock is taken at once: a transaction that first reads and then writes fails, instead
-    of waiting, where another process has written in between.
+    of waiting, where another process has written in between. On PostgreSQL what was read before, as who makes
+    a request, belongs to the same transaction: to end it first would take three more round trips.
 
     Args:
         keys_are_known: The rows to insert refer to rows that this transaction has seen. SQLite, where no
             other can delete them meanwhile, is then spared looking each up again.
     """
-    checks = "OFF" if keys_are_known else "ON"
     try:
-        db.session.commit()
-        db.session.connection(execution_options={"sqlite_begin": "IMMEDIATE", "sqlite_foreign_keys": checks})
+        if db.engine.dialect.name == "sqlite":
+            db.session.commit()
+            checks = "OFF" if keys_are_known else "ON"
+            options = {"sqlite_begin": "IMMEDIATE", "sqlite_foreign_keys": checks}
+            db.session.connection(execution_options=options)
         yield
         db.session.commit()
     except BaseException:

@@ -6,11 +6,15 @@ import threading
 import time
 
 import pytest
+from sqlalchemy import event
 
 from recsvc.errors import ConflictError, NotFoundError
-from recsvc.services import readiness, registry
+from recsvc.extensions import db
+from recsvc.services import catalogue_arrays, readiness, registry, serving_view
 from recsvc.services.catalogue import ItemContent, put_item
+from recsvc.services.recommending import Filters, for_user
 from recsvc.services.serving import serving, start_serving, watch
+from recsvc.services.serving_view import build_view
 
 
 def damage(version: str) -> None:
@@ -27,6 +31,45 @@ def test_a_view_is_kept_until_something_changes(trained):
     assert changed is not view
     assert changed.served is view.served
     assert len(changed.item_keys) == len(view.item_keys) + 1
+
+
+@pytest.fixture
+def statements(app):
+    """What the database is asked from here on."""
+    asked: list[str] = []
+    event.listen(db.engine, "before_cursor_execute", lambda *about: asked.append(about[2]))
+    return asked
+
+
+def test_a_list_asks_the_database_for_the_history_alone(trained, statements):
+    view = serving().view()
+
+    answer = for_user("crime-reader-1", Filters(k=8))
+
+    assert len(answer.items) == 8
+    assert serving().view() is view
+    assert [statement for statement in statements if "items" in statement] == []
+    assert len(statements) == 1
+
+
+def test_names_beyond_those_at_hand_are_read_and_given_up_again(trained, statements, monkeypatch):
+    monkeypatch.setattr(serving_view, "_NAMES_AT_HAND", 3)
+    monkeypatch.setattr(serving_view, "_MOST_NAMES", 5)
+    put_item("new", ItemContent())
+    view = build_view(serving().view().served, catalogue_arrays.read(), serving().view().recent, None, None)
+    at_hand = set(view.names)
+    others = [key for key in view.item_keys.tolist() if key not in at_hand]
+    statements.clear()
+
+    assert len(at_hand) == 3
+    assert view.names_of(at_hand).keys() == at_hand
+    assert statements == []
+    for some in (others[:4], others[:4], others[4:], others[4:]):
+        assert view.names_of(some).keys() == set(some)
+    # The first four were kept, which is more than there is room for; the rest is read each time.
+    assert len(statements) == 3
+    view.warm()
+    assert view.names.keys() == at_hand
 
 
 def test_a_new_version_is_served_after_the_next_look(trained, train):
