@@ -73,10 +73,12 @@ class FactorVoice(Voice):
     def products(self, vectors: NDArray[np.float32], items: NDArray[np.intp]) -> NDArray[np.float32]:
         """Multiplies vectors, shape (…, d), with the embeddings of some items, shape (c,): (…, c)."""
         products = np.empty((*vectors.shape[:-1], len(items)), np.float32)
-        # A few at a time: the copy of them stays in the core's own cache, and drives nothing out of it.
+        # A few at a time, into one place: it stays in the core's own cache, and drives nothing out of it.
+        place = np.empty((min(len(items), _ROWS_IN_CACHE), self.embeddings.shape[1]), np.float32)
         for begin in range(0, len(items), _ROWS_IN_CACHE):
-            some = self.embeddings.take(items[begin : begin + _ROWS_IN_CACHE], axis=0, mode="clip")
-            products[..., begin : begin + _ROWS_IN_CACHE] = vectors @ some.T
+            some = items[begin : begin + _ROWS_IN_CACHE]
+            rows = self.embeddings.take(some, axis=0, mode="clip", out=place[: len(some)])
+            np.matmul(vectors, rows.T, out=products[..., begin : begin + len(some)])
         return products
 
     def score_all(self, histories: Sequence[History]) -> NDArray[np.float32]:
