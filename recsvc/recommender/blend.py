@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from recsvc.recommender.examples import History
+from recsvc.recommender.ranking import best_of_rows
 from recsvc.recommender.voice import Voice, checked
 
 K = 20  # places that weights are chosen for
@@ -250,10 +251,7 @@ def _gather(
         open_to = np.tile(is_hot, (len(scores[0]), 1))
         for row, history in enumerate(seen[start : start + at_once]):
             open_to[row, history.indexes] = False
-        best = [
-            np.argpartition(np.where(open_to, of_voice, -np.inf), items - most, axis=1)[:, items - most :]
-            for of_voice in scores
-        ]
+        best = [best_of_rows(np.where(open_to, of_voice, -np.inf), most) for of_voice in scores]
         found_of: list[_OfUser] = []
         for row in range(len(open_to)):
             candidates = np.unique(np.concatenate([of_voice[row] for of_voice in best]))

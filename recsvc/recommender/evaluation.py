@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recsvc.recommender.examples import History
+from recsvc.recommender.ranking import best_of_rows
 
 _SCORES_AT_ONCE = 8_000_000  # 32 MB of float32
 
@@ -35,8 +36,7 @@ def rank_all(score_all: ScoreAll, histories: Sequence[History], k: int, threads:
         for row, history in enumerate(chunk):
             scores[row, history.indexes] = -np.inf
         most = min(k, scores.shape[1])
-        best = np.argpartition(scores, -most, axis=1)[:, -most:]
-        best.sort(axis=1)
+        best = np.sort(best_of_rows(scores, most), axis=1)
         order = np.argsort(-np.take_along_axis(scores, best, axis=1), axis=1, kind="stable")
         best = np.take_along_axis(best, order, axis=1)
         seen = np.take_along_axis(scores, best, axis=1) == -np.inf

@@ -98,7 +98,8 @@ def test_a_voice_that_does_not_suit_data_of_this_size_is_left_out(two_tastes):
     # 40 items are not enough for the fewest components of ALS.
     _, _, choice, _ = two_tastes
 
-    assert list(choice.voices) == list(choice.parameters) == sorted(set(LIMITS) - {"als"})
+    assert list(choice.voices) == list(choice.parameters) == sorted(choice.voices)
+    assert {*choice.voices, *choice.left_out} == set(LIMITS) - {"als"}
     assert choice.blend.weights.shape[1] == len(choice.voices)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from recsvc.recommender.ranking import top_k
+from recsvc.recommender.ranking import best_of_rows, top_k
 
 SCORES = np.array([0.1, 0.9, 0.5, 0.9, -2.0], np.float32)
 
@@ -55,3 +55,23 @@ def test_a_list_is_the_beginning_of_the_full_stable_sort(seed):
 
     for k in (1, 2, 10, 100, len(candidates) - 1, len(candidates), len(candidates) + 1):
         assert top_k(scores, candidates, k).tolist() == expected[:k]
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        [0, 0, 3, 0, 1, 2, 0, 0],  # few say anything
+        [0, 0, -1, 0, 5, -2, 0, -np.inf],  # fewer above 0 than are wanted
+        [-3, -1, -2, -np.inf, -5, 1, -4, -np.inf],  # zeros do not fill it up either
+        [4, 1, 3, 2, 8, 6, 7, 5],
+        [0, 0, 0, 0, 0, 0, 0, 0],
+    ],
+)
+@pytest.mark.parametrize("most", [1, 3, 8])
+def test_the_best_of_a_row_have_the_greatest_scores_whatever_their_sign(row, most):
+    rows = np.array([row, row[::-1]], np.float32)
+    found = best_of_rows(rows, most)
+
+    assert [len(set(of_row)) for of_row in found.tolist()] == [most, most]
+    for scores, of_row in zip(rows, found, strict=True):
+        assert sorted(scores[of_row].tolist()) == sorted(scores.tolist())[8 - most :]
