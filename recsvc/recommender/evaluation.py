@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
+from threadpoolctl import ThreadpoolController
 
 from recsvc.recommender.examples import History
 from recsvc.recommender.ranking import best_of_rows
@@ -46,8 +48,14 @@ def rank_all(score_all: ScoreAll, histories: Sequence[History], k: int, threads:
     if not histories:
         return lists
     # The first tells how many items there are.
-    at_once = max(1, _SCORES_AT_ONCE // rank(0, 1) // threads)
-    starts = range(1, len(histories), at_once)
-    with ThreadPoolExecutor(threads) as pool:
+    with ThreadPoolExecutor(threads) as pool, _libraries().limit(limits=1, user_api="blas"):
+        at_once = max(1, _SCORES_AT_ONCE // rank(0, 1) // threads)
+        starts = range(1, len(histories), at_once)
         list(pool.map(rank, starts, [start + at_once for start in starts]))
     return lists
+
+
+@cache
+def _libraries() -> ThreadpoolController:
+    # To find them takes longer than to rank for some users.
+    return ThreadpoolController()

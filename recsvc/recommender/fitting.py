@@ -27,10 +27,9 @@ from recsvc.recommender.voices.popularity import Popularity
 K = 20
 _SHARE = 0.2
 _FEWEST_ITEMS = 5
-_MOST_USERS = 2_000
+_MOST_USERS = 5_000
 _FEWEST_USERS = 20  # fewer say nothing
 _USERS_IN_TIME = 300  # so many, and the split is by time
-_USERS_OF_A_LOOK = 2_000
 # What part of the time a voice takes, roughly, for a progress bar.
 _EFFORT = {"lightfm": 8.0, "als": 2.0, "svd": 2.0}
 
@@ -249,13 +248,11 @@ def _means(lists: NDArray[np.intp], held_out: HeldOut) -> dict[str, float]:
 
 
 class _Judge:
-    """NDCG@20 of a voice among some of the users that something was held out of."""
+    """NDCG@20 of a voice among the users that something was held out of."""
 
     def __init__(self, held_out: HeldOut, histories: Sequence[History], threads: int) -> None:
-        # Users come in the order of their keys: every so-manieth is as good as a random one.
-        every = max(1, len(histories) // _USERS_OF_A_LOOK)
-        self.histories = list(histories[::every])
-        self.relevant: list[NDArray[np.intp]] = list(held_out.relevant[::every])
+        self.histories = histories
+        self.relevant = held_out.relevant
         self.threads = threads
         self.seconds = 0.0
 
@@ -270,7 +267,7 @@ class _Judge:
 def _any_histories(examples: Examples) -> list[History]:
     """Users' histories that scores can be brought to one scale on, where nothing is held out."""
     strengths = examples.strengths
-    users = np.flatnonzero(examples.lengths)[:_USERS_OF_A_LOOK].tolist()
+    users = np.flatnonzero(examples.lengths)[:_MOST_USERS].tolist()
     rows = [slice(strengths.indptr[user], strengths.indptr[user + 1]) for user in users]
     return [History(strengths.indices[row].astype(np.intp), strengths.data[row]) for row in rows]
 

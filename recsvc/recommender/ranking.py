@@ -50,11 +50,14 @@ def best_of_rows(scores: NDArray[np.float32], most: int) -> NDArray[np.intp]:
     Returns:
         Item indexes, shape (rows, most).
     """
-    return np.stack([_best_of_row(row, most) for row in scores])
+    items = scores.shape[1]
+    if np.count_nonzero(scores) > scores.size // 2:
+        return np.argpartition(scores, items - most, axis=1)[:, items - most :]
+    # A partition of what is equal takes ten times as long.
+    return np.stack([_best_of_sparse(row, most) for row in scores])
 
 
-def _best_of_row(row: NDArray[np.float32], most: int) -> NDArray[np.intp]:
-    # Many voices say 0 of most items, and a partition of what is equal takes ten times as long.
+def _best_of_sparse(row: NDArray[np.float32], most: int) -> NDArray[np.intp]:
     above = np.flatnonzero(row > 0)
     if len(above) < most:
         above = np.concatenate([above, np.flatnonzero(row == 0)[: most - len(above)]])
