@@ -44,9 +44,10 @@ docs: setup
 
 # What the console says, into its Portuguese catalogue: translate what is new there, and make it once more.
 MESSAGES := recsvc/console/translations
+ERRORS = $(shell sed -n 's/^class \([A-Za-z]*Error\).*/\1/p' recsvc/errors.py)
 messages: setup
 	$(BIN)/pybabel --quiet extract -F recsvc/console/babel.cfg -k _l -k _setting:3 -k RowError:1 -k Sentence:1 \
-		--sort-output --no-location --width 110 -o $(MESSAGES)/messages.pot .
+		$(ERRORS:%=-k %:1) --sort-output --no-location --width 110 -o $(MESSAGES)/messages.pot .
 	$(BIN)/pybabel --quiet update --no-fuzzy-matching --ignore-obsolete --width 110 \
 		-i $(MESSAGES)/messages.pot -d $(MESSAGES)
 	rm $(MESSAGES)/messages.pot

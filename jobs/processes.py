@@ -27,6 +27,7 @@ from recsvc import queues
 from recsvc.config import current_config
 from recsvc.errors import QueueUnavailableError
 from recsvc.extensions import db
+from recsvc.sentences import Sentence
 from recsvc.services import training
 from recsvc.storage.database import is_unavailable
 
@@ -90,7 +91,9 @@ class PatientWorker(Worker):
         if is_handed_back:
             training.hand_back(job.args[0])
         elif not job.retries_left:
-            training.fail(job.args[0], "The process that trained was killed twice; did it run out of memory?")
+            training.fail(
+                job.args[0], Sentence("The process that trained was killed twice; did it run out of memory?")
+            )
         db.session.remove()
         db.engine.dispose()
 

@@ -14,6 +14,7 @@ from jobs.context import in_application
 from recsvc import queues
 from recsvc.errors import QueueUnavailableError
 from recsvc.extensions import db
+from recsvc.sentences import Sentence
 from recsvc.services import training
 from recsvc.storage.database import is_unavailable, outlast_outage
 
@@ -57,5 +58,7 @@ def record_failure(
     """Ends the run of a job that died for good, so that none says `running` for ever."""
     if job.retries_left:
         return
-    reason = "The worker died twice." if issubclass(kind, AbandonedJobError) else str(error)
-    training.fail(job.args[0], f"{kind.__name__}: {reason}")
+    why: Sentence | str = f"{kind.__name__}: {error}"
+    if issubclass(kind, AbandonedJobError):
+        why = Sentence("%(kind)s: The worker died twice.", kind=kind.__name__)
+    training.fail(job.args[0], why)

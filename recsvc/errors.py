@@ -2,21 +2,33 @@
 
 from __future__ import annotations
 
+from recsvc.sentences import Sentence, Value
+
 
 class RecsvcError(Exception):
     """Base of every error that a caller can do something about.
 
+    Args:
+        words: What is wrong: those of a sentence, or one that has its values already.
+        errors: Field names to messages, where the error is about fields.
+        values: Of the sentence.
+
     Attributes:
         code: Stable slug, part of the API's contract.
+        words: What is wrong, for whoever tells it in another language.
+        detail: The same as text, in English.
         errors: Field names to messages, where the error is about fields.
     """
 
     code = "error"
 
-    def __init__(self, detail: str, *, errors: dict[str, list[str]] | None = None) -> None:
-        super().__init__(detail)
-        self.detail = detail
+    def __init__(
+        self, words: str | Sentence, *, errors: dict[str, list[str]] | None = None, **values: Value
+    ) -> None:
+        self.words = words if isinstance(words, Sentence) else Sentence(words, **values)
+        self.detail = str(self.words)
         self.errors = errors or {}
+        super().__init__(self.detail)
 
 
 class InvalidInputError(RecsvcError):
@@ -37,7 +49,7 @@ class NotFoundError(RecsvcError):
     code = "not_found"
 
     def __init__(self, noun: str, name: object) -> None:
-        super().__init__(f"There is no {noun} {name!s}.")
+        super().__init__(Sentence("There is no %(noun)s %(name)s.", noun=Sentence(noun), name=str(name)))
         self.code = f"{noun.replace(' ', '_')}_not_found"
 
 
@@ -92,6 +104,12 @@ class RunEndedError(RecsvcError):
     """A training run was cancelled, or taken over by another attempt, while this process worked on it."""
 
     code = "run_ended"
+
+
+class UnreadableFileError(RecsvcError):
+    """A file as a whole cannot be imported; the message tells what to do."""
+
+    code = "unreadable_file"
 
 
 class DamagedVersionError(RecsvcError):

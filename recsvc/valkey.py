@@ -102,5 +102,5 @@ def _start(instance_dir: Path, socket: Path) -> None:
     deadline = time.monotonic() + _START_TIMEOUT
     while not _answers(socket):
         if time.monotonic() > deadline:
-            raise QueueUnavailableError(f"The bundled Valkey does not start; see {log}.")
+            raise QueueUnavailableError("The bundled Valkey does not start; see %(log)s.", log=str(log))
         time.sleep(0.02)

@@ -9,9 +9,9 @@ import click
 
 from recsvc.api.schemas import StatusSchema
 from recsvc.cli.parts import Command, as_json, moment, print_json, with_application
+from recsvc.sentences import in_words
 from recsvc.services import status as service
 from recsvc.services.diagnosis import Finding
-from recsvc.services.sentences import in_words
 from recsvc.services.status import Data, Served, Status
 from recsvc.services.stock import ENOUGH_OF_ITEM, ENOUGH_OF_USER
 from recsvc.storage.models import TrainingRun, now

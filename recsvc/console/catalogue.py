@@ -9,6 +9,7 @@ from flask_babel import gettext as _
 from werkzeug.wrappers import Response
 
 from recsvc.config import current_config
+from recsvc.console.words import sentence
 from recsvc.services import catalogue as service
 from recsvc.services import figures
 from recsvc.services.catalogue import CatalogueItem
@@ -60,7 +61,7 @@ def change() -> Response | tuple[str, int]:
     try:
         changes = checked_item_changes(_body())
     except RowError as error:
-        flash(str(error), "danger")
+        flash(": ".join(filter(None, (sentence(error.words), error.detail))), "danger")
         return render_template("console/item.html", item=found, form=request.form), 422
     service.patch_item(item_id, changes)
     flash(
@@ -101,7 +102,7 @@ def _body() -> dict[str, Any]:
     for line in _lines("features"):
         name, separator, value = line.partition(":")
         if not separator or not name.strip() or not value.strip():
-            raise RowError(_("A feature is written as name: value, one on a line."), line[:80])
+            raise RowError("A feature is written as name: value, one on a line.", line[:80])
         features.setdefault(name.strip(), []).append(value.strip())
     return {
         "title": request.form.get("title", "").strip() or None,

@@ -33,7 +33,7 @@ def upload() -> Response:
     """Takes a file in, and has it checked."""
     file = request.files.get("file")
     if file is None or not file.filename:
-        raise InvalidInputError(_("Choose a file first."))
+        raise InvalidInputError("Choose a file first.")
     made = uploads.upload(
         file.filename,
         cast(BinaryIO, file.stream),

@@ -25,7 +25,7 @@ def make() -> str:
     """Makes a key, and shows it: in this answer alone."""
     role, name = request.form.get("role", ""), request.form.get("name", "").strip()
     if role not in ROLES:
-        raise InvalidInputError(_("Choose what the key may do."))
+        raise InvalidInputError("Choose what the key may do.")
     made, secret = service.create(role, name or role)
     return _page(made=made, secret=secret)
 

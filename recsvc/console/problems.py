@@ -10,6 +10,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from werkzeug.exceptions import HTTPException
 from werkzeug.wrappers import Response
 
+from recsvc.console.words import sentence
 from recsvc.errors import ConflictError, InvalidInputError, NotFoundError, RecsvcError, UnavailableError
 from recsvc.extensions import db
 from recsvc.storage.database import is_unavailable
@@ -30,7 +31,7 @@ def tell_problems(console: Blueprint) -> None:
         if status == 500:
             logger.error("unexpected_error", exc_info=error)
             return _page(500, _("Something went wrong here. It has been logged."))
-        return _page(status, error.detail)
+        return _page(status, sentence(error.words))
 
     @console.errorhandler(SQLAlchemyError)
     def database(error: SQLAlchemyError) -> Answer:

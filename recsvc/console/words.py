@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime, timedelta
+from functools import cache
+from itertools import zip_longest
 
 from babel.lists import format_list
+from babel.messages.mofile import read_mo
 from flask import Flask
 from flask_babel import (
     format_datetime,
@@ -19,7 +22,8 @@ from flask_babel import (
 from flask_babel import lazy_gettext as _l
 from markupsafe import Markup, escape
 
-from recsvc.services.sentences import Sentence, Value
+from recsvc.console.languages import TRANSLATIONS
+from recsvc.sentences import Sentence, Value
 
 WORDS = {
     # statuses of runs, versions and imports
@@ -98,6 +102,8 @@ WORDS = {
     "service": _l("service"),
 }
 
+_VALUE = re.compile(r"%\((\w+)\)s")
+
 COLOURS = {
     "succeeded": "success",
     "active": "success",
@@ -119,6 +125,7 @@ def name_things(app: Flask) -> None:
         colour=lambda status: COLOURS.get(status, "secondary"),
         meaning=meaning,
         sentence=sentence,
+        kept=kept,
         moment=moment,
         ago=ago,
         seconds=seconds,
@@ -141,7 +148,51 @@ def meaning(text: str) -> Markup:
 
 def sentence(said: Sentence) -> str:
     """A sentence, and what is in it, in the visitor's language."""
+    if not said.values:
+        return kept(said.words)
     return str(gettext(said.words, **{name: _told(value) for name, value in said.values.items()}))
+
+
+def kept(text: str) -> str:
+    """What was kept in English, such as why a run failed, in the visitor's language.
+
+    It is told anew where it is a sentence of the catalogue: as it stands, or with values in it, of which what
+    stands for `why` is such a sentence itself. Whatever else it is, it stays.
+    """
+    told = str(gettext(text)) if text else ""
+    if told != text:
+        return told
+    for words, form in _forms(str(get_locale())):
+        if found := form.fullmatch(text):
+            values = found.groupdict()
+            why = {"why": kept(values["why"])} if "why" in values else {}
+            return str(gettext(words, **(values | why)))
+    return text
+
+
+@cache
+def _forms(language: str) -> list[tuple[str, re.Pattern[str]]]:
+    """What the sentences of a catalogue look like with values in them; those with the most words first."""
+    path = TRANSLATIONS / language / "LC_MESSAGES" / "messages.mo"
+    if not path.exists():
+        return []
+    with path.open("rb") as file:
+        found = [message.id for message in read_mo(file) if isinstance(message.id, str)]
+    with_values = [words for words in found if _VALUE.search(words)]
+    return [
+        (words, _form(words)) for words in sorted(with_values, key=lambda words: -len(_VALUE.sub("", words)))
+    ]
+
+
+def _form(words: str) -> re.Pattern[str]:
+    literal_and_name = _VALUE.split(words)
+    form, names = "", set()
+    for literal, name in zip_longest(literal_and_name[::2], literal_and_name[1::2]):
+        form += re.escape(literal.replace("%%", "%"))
+        if name:
+            form += f"(?P={name})" if name in names else f"(?P<{name}>.*?)"
+            names.add(name)
+    return re.compile(form, re.DOTALL)
 
 
 def word(name: str | None) -> str:
@@ -211,4 +262,6 @@ def _told(value: Value) -> str:
             return str(format_timedelta(value, threshold=2))
         case tuple():
             return str(format_list(value, locale=get_locale()))
+        case Sentence():
+            return sentence(value)
     return value

@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from recsvc.errors import InvalidInputError, NotFoundError
+from recsvc.sentences import Sentence
 from recsvc.storage.database import write_transaction
 from recsvc.storage.models import Item, User, now
 from recsvc.storage.queries import features, items, shop_ids, users
@@ -215,8 +216,8 @@ def check_features(named: Features) -> None:
         InvalidInputError: A feature has the name that categories are kept under.
     """
     if CATEGORY in named:
-        message = "Categories go into the field categories, not into features."
-        raise InvalidInputError(message, errors={"features": [message]})
+        message = Sentence("Categories go into the field categories, not into features.")
+        raise InvalidInputError(message, errors={"features": [str(message)]})
 
 
 def _labels(named: Features, categories: Sequence[str] = ()) -> set[Label]:

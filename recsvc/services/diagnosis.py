@@ -8,8 +8,8 @@ from datetime import timedelta
 
 from recsvc.config import current_config
 from recsvc.queues import QueueState
+from recsvc.sentences import Sentence
 from recsvc.services.events import PURCHASE
-from recsvc.services.sentences import Sentence
 from recsvc.services.stock import ENOUGH_OF_USER, Stock
 from recsvc.storage.models import ModelVersion, TrainingRun, now
 from recsvc.storage.queries.totals import Recent, Totals
@@ -84,7 +84,7 @@ def _of_serving(look: Look) -> Iterator[Finding]:
     if look.refused:
         yield Finding(
             "model_refused",
-            Sentence("%(why)s", why=look.refused),
+            Sentence(look.refused),
             Sentence(
                 "Go back to a version that is well (recsvc models verify, recsvc models activate VERSION), or"
                 " train anew: recsvc train --wait."
@@ -158,19 +158,21 @@ def _of_processes(queue: QueueState | None, last_run: TrainingRun | None) -> Ite
 def _of_training(look: Look) -> Iterator[Finding]:
     run = look.last_run
     if run is not None and run.status == "failed":
+        error = run.error or ""
         yield Finding(
             "last_run_failed",
-            Sentence("The last training failed: %(why)s", why=run.error or ""),
+            Sentence("The last training failed: %(why)s", why=Sentence(error)),
             Sentence("Mend that, then train: recsvc train --wait. The model from before is served on."),
         )
     if look.active is not None and now() - look.active.created_at > _OLD:
+        reason = (run.gate or {}).get("reason", "") if run is not None else ""
         yield Finding(
             "model_old",
             Sentence("The model is %(span)s old.", span=now() - look.active.created_at),
             Sentence(
                 "The gate rejected the last new one. %(why)s Look for a change in the data; --force"
                 " overrides.",
-                why=(run.gate or {}).get("reason", ""),
+                why=Sentence(reason),
             )
             if run is not None and run.status == "rejected"
             else Sentence(

@@ -97,7 +97,8 @@ def evaluate(
     seed = config.train_seed if seed is None else seed
     if split == "items" and not any(voices()[name].speaks_of_cold for name in config.voices):
         raise ConflictError(
-            f"None of the voices in VOICES says anything of cold items: {', '.join(sorted(config.voices))}."
+            "None of the voices in VOICES says anything of cold items: %(voices)s.",
+            voices=", ".join(sorted(config.voices)),
         )
     rows = read_rows(config, lambda read, total: on_progress("read", read / max(total, 1)))
     settings = limits_of(config)
@@ -110,8 +111,11 @@ def evaluate(
     found = len(held_out.user_indexes)
     if found < FEWEST_USERS:
         raise ConflictError(
-            f"There is too little data for the split {split}: something can be held out of {found} users,"
-            f" and fewer than {FEWEST_USERS} say nothing."
+            "There is too little data for the split %(split)s: something can be held out of %(found)s"
+            " users, and fewer than %(fewest)s say nothing.",
+            split=split,
+            found=found,
+            fewest=FEWEST_USERS,
         )
     # LightFM has threads of its own; those of the linear algebra beside them would be in their way.
     with threadpool_limits(limits=1, user_api="blas"):
@@ -126,7 +130,7 @@ def evaluate(
                 on_progress=on_progress,
             )
         except ValueError as error:
-            raise ConflictError(f"The model cannot be fitted: {error}.") from error
+            raise ConflictError("The model cannot be fitted: %(why)s.", why=str(error)) from error
     return Evaluation(
         split=split,
         seed=seed,

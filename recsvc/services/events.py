@@ -10,6 +10,7 @@ from flask import current_app
 from recsvc.config import Config, current_config
 from recsvc.errors import InvalidInputError
 from recsvc.recommender.interactions import EventScale
+from recsvc.sentences import Sentence
 from recsvc.storage.database import write_transaction
 from recsvc.storage.queries import interactions
 
@@ -46,8 +47,12 @@ class EventBook:
         try:
             return self.codes[event]
         except KeyError:
-            message = f"Unknown event {event!r}; it must be one of {', '.join(self.codes)}."
-            raise InvalidInputError(message, errors={"event": [message]}) from None
+            message = Sentence(
+                "Unknown event %(event)s; it must be one of %(events)s.",
+                event=repr(event),
+                events=", ".join(self.codes),
+            )
+            raise InvalidInputError(message, errors={"event": [str(message)]}) from None
 
 
 def event_book() -> EventBook:

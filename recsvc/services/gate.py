@@ -88,7 +88,7 @@ def incumbent() -> Incumbent | None:
         logger.error("gate_without_active_version", why=str(error))
         return None
     except OSError as error:
-        raise TrainingError(f"The active version cannot be read: {error}") from error
+        raise TrainingError("The active version cannot be read: %(why)s", why=str(error)) from error
 
 
 def lay_out(

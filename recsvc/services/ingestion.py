@@ -11,6 +11,7 @@ from sqlalchemy.exc import IntegrityError
 
 from recsvc.config import current_config
 from recsvc.errors import InvalidInputError, NotFoundError, UnknownItemError
+from recsvc.sentences import Sentence
 from recsvc.services.attribution import recorder
 from recsvc.services.events import RATING, EventBook, event_book
 from recsvc.services.limits import CLOCK_TOLERANCE
@@ -182,10 +183,13 @@ def delete(interaction_key: int, *, user_id: str | None = None) -> None:
 def _check(interaction: NewInteraction, book: EventBook, moment: datetime) -> None:
     book.code_of(interaction.event)
     if interaction.event == RATING and interaction.value is None:
-        raise InvalidInputError("A rating needs a value.", errors={"value": ["A rating needs a value."]})
+        message = Sentence("A rating needs a value.")
+        raise InvalidInputError(message, errors={"value": [str(message)]})
     if interaction.occurred_at is not None and interaction.occurred_at > moment + CLOCK_TOLERANCE:
-        message = f"{interaction.occurred_at.isoformat()} is more than 5 minutes in the future."
-        raise InvalidInputError(message, errors={"occurred_at": [message]})
+        message = Sentence(
+            "%(moment)s is more than 5 minutes in the future.", moment=interaction.occurred_at.isoformat()
+        )
+        raise InvalidInputError(message, errors={"occurred_at": [str(message)]})
 
 
 def _item_keys(batch: Sequence[NewInteraction]) -> dict[str, int]:
@@ -196,8 +200,10 @@ def _item_keys(batch: Sequence[NewInteraction]) -> dict[str, int]:
 
 
 def _unknown_item(interaction: NewInteraction) -> UnknownItemError:
-    message = f"There is no item {interaction.item_id}; put it into the catalogue first."
-    return UnknownItemError(message, errors={"item_id": [message]})
+    message = Sentence(
+        "There is no item %(item_id)s; put it into the catalogue first.", item_id=interaction.item_id
+    )
+    return UnknownItemError(message, errors={"item_id": [str(message)]})
 
 
 def _rows(

@@ -58,7 +58,7 @@ def create(role: str, name: str) -> tuple[Credential, str]:
         InvalidInputError: The name is too long.
     """
     if len(name) > _LONGEST_NAME:
-        raise InvalidInputError(f"A key's name takes at most {_LONGEST_NAME} characters.")
+        raise InvalidInputError("A key's name takes at most %(most)s characters.", most=_LONGEST_NAME)
     key_id, secret = secrets.token_hex(6), secrets.token_urlsafe(32)
     with write_transaction():
         api_keys.insert(ApiKey(key_id=key_id, secret_hash=_hash(secret), role=role, name=name))

@@ -117,7 +117,7 @@ def learn(run_id: str, progress: Progress, *, force: bool) -> str | None:
         with progress.stage("fit"):
             model = fitting.fit(matrix, examples, parameters, blend, progress.fraction)
     except ValueError as error:
-        raise TrainingError(f"The model cannot be fitted: {error}") from error
+        raise TrainingError("The model cannot be fitted: %(why)s", why=str(error)) from error
     version = f"{now():%Y%m%dT%H%M%SZ}-{run_id[:8]}"
     manifest = {
         "created_at": now().isoformat(),
@@ -287,4 +287,4 @@ def _publish(version: str, run_id: str, model: Model, manifest: dict[str, Any]) 
             manifest=manifest,
         )
     except OSError as error:
-        raise TrainingError(f"The model version cannot be written: {error}") from error
+        raise TrainingError("The model version cannot be written: %(why)s", why=str(error)) from error

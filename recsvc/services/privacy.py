@@ -10,6 +10,7 @@ import structlog
 
 from recsvc.config import current_config
 from recsvc.errors import InvalidInputError, NotFoundError
+from recsvc.sentences import Sentence
 from recsvc.services import attribution, ingestion, registry
 from recsvc.services.catalogue import Features, get_user
 from recsvc.services.experiments import user_hash
@@ -172,8 +173,8 @@ def merge_user(guest_id: str, into: str) -> int:
         InvalidInputError: They are one and the same.
     """
     if guest_id == into:
-        message = "A user cannot be merged into themselves."
-        raise InvalidInputError(message, errors={"into": [message]})
+        message = Sentence("A user cannot be merged into themselves.")
+        raise InvalidInputError(message, errors={"into": [str(message)]})
     attribution.flush()
     return again_after_deadlock(lambda: _merge(guest_id, into))
 

@@ -13,6 +13,7 @@ from flask import Flask, current_app
 from sqlalchemy.exc import SQLAlchemyError
 
 from recsvc.errors import RunEndedError
+from recsvc.sentences import Sentence
 from recsvc.storage.database import is_unavailable, outlast_outage, write_transaction
 from recsvc.storage.models import now
 from recsvc.storage.queries import training_runs
@@ -152,7 +153,11 @@ def _end_late(run_id: str, attempt: int, timeout: float) -> None:
         unless_stage="activate",
         status="failed",
         finished_at=now(),
-        error=f"The training took longer than TRAIN_TIMEOUT={timeout:g} seconds.",
+        error=str(
+            Sentence(
+                "The training took longer than TRAIN_TIMEOUT=%(timeout)s seconds.", timeout=f"{timeout:g}"
+            )
+        ),
     )
     if is_ended:
         logger.error("training_failed", run_id=run_id, error=f"It took longer than {timeout:g} seconds.")

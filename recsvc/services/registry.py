@@ -160,9 +160,13 @@ def activate(version: str) -> ModelVersion:
         _, arrays = open_version(version)
         Model.from_arrays(arrays)
     except DamagedVersionError as error:
-        raise ConflictError(f"Version {version} cannot be activated. {error.detail}") from error
+        raise ConflictError(
+            "Version %(version)s cannot be activated. %(why)s", version=version, why=error.words
+        ) from error
     except ValueError as error:
-        raise ConflictError(f"Version {version} cannot be activated: {error}.") from error
+        raise ConflictError(
+            "Version %(version)s cannot be activated: %(why)s.", version=version, why=str(error)
+        ) from error
     store = model_store()
     store.activate(version)
     _ensure_was_not_pruned_meanwhile(store, version)
@@ -250,6 +254,8 @@ def _ensure_was_not_pruned_meanwhile(store: ModelStore, version: str) -> None:
 def _ensure_files_are_kept(version: ModelVersion) -> None:
     if version.pruned_at is not None:
         raise ConflictError(
-            f"Version {version.version} cannot be activated: its files were deleted at"
-            f" {version.pruned_at:%Y-%m-%d %H:%M} UTC. MODEL_KEEP says how many versions are kept."
+            "Version %(version)s cannot be activated: its files were deleted at %(moment)s UTC. MODEL_KEEP"
+            " says how many versions are kept.",
+            version=version.version,
+            moment=f"{version.pruned_at:%Y-%m-%d %H:%M}",
         )

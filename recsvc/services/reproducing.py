@@ -22,6 +22,7 @@ from recsvc.recommender.examples import Examples
 from recsvc.recommender.interactions import InteractionColumns, InteractionMatrix
 from recsvc.recommender.model import Model
 from recsvc.recommender.voice import OnProgress
+from recsvc.sentences import Sentence
 from recsvc.services import gate, registry
 from recsvc.services.learning import Rows, build, fingerprints, read_rows
 
@@ -78,9 +79,14 @@ def reproduce(version: str, on_progress: Callable[[str, float], None]) -> Reprod
         manifest, arrays = registry.open_version(version)
         published = Model.from_arrays(arrays)
     except (DamagedVersionError, ValueError) as error:
-        raise ConflictError(f"Version {version} cannot be read: {error}") from error
+        raise ConflictError(
+            "Version %(version)s cannot be read: %(why)s", version=version, why=Sentence(str(error))
+        ) from error
     if "settings" not in manifest:
-        raise ConflictError(f"Version {version} does not say which settings it was made with: it is too old.")
+        raise ConflictError(
+            "Version %(version)s does not say which settings it was made with: it is too old.",
+            version=version,
+        )
     config = _as_it_was(manifest)
     data = manifest["data"]
     rows = read_rows(
@@ -107,7 +113,9 @@ def reproduce(version: str, on_progress: Callable[[str, float], None]) -> Reprod
                 lambda done: on_progress("fit", done),
             )
         except ValueError as error:
-            raise ConflictError(f"Version {version} cannot be fitted again: {error}.") from error
+            raise ConflictError(
+                "Version %(version)s cannot be fitted again: %(why)s.", version=version, why=str(error)
+            ) from error
         same, different = _compared(arrays, model.arrays())
         quality = None
         if different:

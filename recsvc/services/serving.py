@@ -22,6 +22,7 @@ from recsvc.errors import DamagedVersionError, UnavailableError
 from recsvc.extensions import db
 from recsvc.instruments import instruments
 from recsvc.recommender.model import Model
+from recsvc.sentences import Sentence
 from recsvc.services import catalogue_arrays, registry, training
 from recsvc.services.attribution import start_recording
 from recsvc.services.experiments import is_treated
@@ -114,7 +115,12 @@ class Serving:
             before = present.get(version)
             served = before.served if before else self._open(version)
             if served is None:
-                self.problem = f"{version} of EXPERIMENT cannot be served: all users get the active version."
+                self.problem = str(
+                    Sentence(
+                        "%(version)s of EXPERIMENT cannot be served: all users get the active version.",
+                        version=version,
+                    )
+                )
                 return None
             arms.append(active if before is active else renewed(served, before))
         return arms[0], arms[1]
@@ -153,7 +159,7 @@ class Serving:
         except DamagedVersionError as error:
             self._complain(error)
         except ValueError as error:
-            self._complain(DamagedVersionError(f"{version}: {error}"))
+            self._complain(DamagedVersionError("%(version)s: %(why)s", version=version, why=str(error)))
         else:
             instruments().reloaded("served")
             return served

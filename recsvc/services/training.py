@@ -16,6 +16,7 @@ from recsvc import queues
 from recsvc.config import current_config
 from recsvc.errors import ConflictError, NotFoundError, QueueUnavailableError, RunEndedError, TrainingError
 from recsvc.extensions import db
+from recsvc.sentences import Sentence
 from recsvc.services import registry
 from recsvc.services.learning import learn
 from recsvc.services.progress import Progress, heartbeat
@@ -160,13 +161,17 @@ def cancel(run_id: str) -> TrainingRun:
         )
     if not cancelled:
         run = get(run_id)
-        done = "is being activated" if run.status in UNDER_WAY else f"has ended already: {run.status}"
-        raise ConflictError(f"Run {run_id} {done}.")
+        if run.status in UNDER_WAY:
+            raise ConflictError("Run %(run_id)s is being activated.", run_id=run_id)
+        raise ConflictError(
+            "Run %(run_id)s has ended already: %(status)s.", run_id=run_id, status=Sentence(run.status)
+        )
     return get(run_id)
 
 
-def fail(run_id: str, error: str, *, if_attempt: int | None = None) -> None:
+def fail(run_id: str, why: Sentence | str, *, if_attempt: int | None = None) -> None:
     """Ends a run that is under way as failed; only if this attempt is still at it, where one is given."""
+    error = str(why)
     with write_transaction():
         failed = training_runs.change(
             run_id, if_attempt=if_attempt, status="failed", finished_at=now(), error=error[:4000]
@@ -197,7 +202,7 @@ def sweep() -> None:
         logger.warning("training_queued_again", run_id=run.run_id)
         queues.enqueue_training(run.run_id)
     else:
-        fail(run.run_id, "The worker died, and the queue lost its job.")
+        fail(run.run_id, Sentence("The worker died, and the queue lost its job."))
 
 
 def run(run_id: str) -> None:
@@ -242,7 +247,7 @@ def run(run_id: str) -> None:
     except RunEndedError as ended:
         logger.warning("training_stopped", run_id=run_id, attempt=attempt, why=ended.detail)
     except TrainingError as error:
-        fail(run_id, error.detail, if_attempt=attempt)
+        fail(run_id, error.words, if_attempt=attempt)
     except Exception as error:
         db.session.rollback()
         # The database may be back in a moment: the queue tries once more, and ends the run if that fails too.

@@ -30,6 +30,7 @@ from recsvc.recommender.search import (
     overlay,
     try_out,
 )
+from recsvc.sentences import Sentence
 from recsvc.services import tuned
 from recsvc.services.events import event_book
 from recsvc.services.learning import limits_of
@@ -134,10 +135,13 @@ def tune(
         except _EndedError:
             raise ConflictError(
                 "Nothing was tried: a training went first, or a trial with the settings as they are takes"
-                f" longer than {minutes:g} minutes."
+                " longer than %(minutes)s minutes.",
+                minutes=f"{minutes:g}",
             ) from None
         except ValueError as error:
-            raise ConflictError(f"The settings as they are cannot be fitted with: {error}.") from error
+            raise ConflictError(
+                "The settings as they are cannot be fitted with: %(why)s.", why=str(error)
+            ) from error
         try:
             study.search(max_trials)
         except (_EndedError, KeyboardInterrupt):
@@ -197,8 +201,10 @@ class _Data:
         users = len(held_out.user_indexes) if held_out is not None else 0
         if held_out is None or users < _FEWEST_USERS:
             raise ConflictError(
-                f"There is too little data to tune with: of {users or 'too few'} users something can be held"
-                f" out to judge by, and it takes {_FEWEST_USERS}."
+                "There is too little data to tune with: of %(users)s users something can be held out to"
+                " judge by, and it takes %(fewest)s.",
+                users=users or Sentence("too few"),
+                fewest=_FEWEST_USERS,
             )
         return lay_out(matrix, examples, held_out)
 

@@ -108,12 +108,21 @@ def open_version(folder: Path, signer: Signer) -> tuple[Manifest, Arrays]:
         path = folder / name
         try:
             if path.stat().st_size != described["bytes"] or _sha256(path) != described["sha256"]:
-                raise DamagedVersionError(f"{folder.name}: {name} is not the file that was published.")
+                raise DamagedVersionError(
+                    "%(version)s: %(file)s is not the file that was published.",
+                    version=folder.name,
+                    file=name,
+                )
             if path.suffix == ".npy":
                 # As a plain array: every slice of a np.memmap costs some microseconds more.
                 arrays[path.stem] = np.asarray(np.load(path, mmap_mode="r", allow_pickle=False))
         except (OSError, ValueError) as error:
-            raise DamagedVersionError(f"{folder.name}: {name} cannot be read: {error}") from error
+            raise DamagedVersionError(
+                "%(version)s: %(file)s cannot be read: %(why)s",
+                version=folder.name,
+                file=name,
+                why=str(error),
+            ) from error
     return manifest, arrays
 
 
@@ -129,7 +138,9 @@ def read_file(folder: Path, name: str, signer: Signer) -> bytes | None:
     content = (folder / name).read_bytes()
     # These bytes, rather than those that were on disk a moment ago.
     if hashlib.sha256(content).hexdigest() != manifest["files"][name]["sha256"]:
-        raise DamagedVersionError(f"{folder.name}: {name} is not the file that was published.")
+        raise DamagedVersionError(
+            "%(version)s: %(file)s is not the file that was published.", version=folder.name, file=name
+        )
     return content
 
 
@@ -144,7 +155,12 @@ def read_manifest(folder: Path, signer: Signer) -> Manifest:
         with path.open("rb") as file:
             content = file.read(_LARGEST_MANIFEST + 1)
     except OSError as error:
-        raise DamagedVersionError(f"{folder.name}: {MANIFEST} cannot be read: {error}") from error
+        raise DamagedVersionError(
+            "%(version)s: %(file)s cannot be read: %(why)s",
+            version=folder.name,
+            file=MANIFEST,
+            why=str(error),
+        ) from error
     return check_manifest(folder.name, content, signer)
 
 
@@ -161,23 +177,42 @@ def check_manifest(version: str, content: bytes, signer: Signer) -> Manifest:
             single byte, or another version's.
     """
     if len(content) > _LARGEST_MANIFEST:
-        raise DamagedVersionError(f"{version}: {MANIFEST} is larger than {_LARGEST_MANIFEST} bytes.")
+        raise DamagedVersionError(
+            "%(version)s: %(file)s is larger than %(most)s bytes.",
+            version=version,
+            file=MANIFEST,
+            most=str(_LARGEST_MANIFEST),
+        )
     try:
         manifest = json.loads(content)
     except (ValueError, RecursionError) as error:
-        raise DamagedVersionError(f"{version}: {MANIFEST} cannot be read: {error}") from error
+        raise DamagedVersionError(
+            "%(version)s: %(file)s cannot be read: %(why)s", version=version, file=MANIFEST, why=str(error)
+        ) from error
     if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
-        raise DamagedVersionError(f"{version}: {MANIFEST} is not of format {FORMAT}. Train again.")
+        raise DamagedVersionError(
+            "%(version)s: %(file)s is not of format %(format)s. Train again.",
+            version=version,
+            file=MANIFEST,
+            format=FORMAT,
+        )
     unsigned = {name: value for name, value in manifest.items() if name != "signature"}
     # What was signed is what the file says; a byte that changes nothing of that is refused as well.
     is_as_written = _encode(manifest) == content
     if not is_as_written or not signer.has_signed(_encode(unsigned), str(manifest.get("signature"))):
         raise DamagedVersionError(
-            f"{version}: {MANIFEST} was altered, or signed with another SECRET_KEY. Train again, or add the"
-            " SECRET_KEY that it was made with to SECRET_KEY_FALLBACKS."
+            "%(version)s: %(file)s was altered, or signed with another SECRET_KEY. Train again, or add the"
+            " SECRET_KEY that it was made with to SECRET_KEY_FALLBACKS.",
+            version=version,
+            file=MANIFEST,
         )
     if manifest.get("version") != version:
-        raise DamagedVersionError(f"{version}: {MANIFEST} is that of {manifest.get('version')}.")
+        raise DamagedVersionError(
+            "%(version)s: %(file)s is that of %(other)s.",
+            version=version,
+            file=MANIFEST,
+            other=str(manifest.get("version")),
+        )
     files = manifest.get("files")
     well_formed = isinstance(files, dict) and all(
         _PLAIN_NAME.fullmatch(name)
@@ -186,7 +221,9 @@ def check_manifest(version: str, content: bytes, signer: Signer) -> Manifest:
         for name, described in files.items()
     )
     if not well_formed:
-        raise DamagedVersionError(f"{version}: {MANIFEST} does not describe its files.")
+        raise DamagedVersionError(
+            "%(version)s: %(file)s does not describe its files.", version=version, file=MANIFEST
+        )
     return manifest
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 import structlog
 
 from recsvc.errors import DamagedVersionError, ModelStoreUnavailableError
+from recsvc.sentences import Sentence
 from recsvc.storage.artifacts import (
     MANIFEST,
     Arrays,
@@ -83,9 +84,15 @@ class Mirror:
             self._bring_beside()
             self.problem = None
         except (DamagedVersionError, ModelStoreUnavailableError) as error:
-            self._complain(error.detail)
+            self._complain(error.words)
         except OSError as error:
-            self._complain(f"The model version cannot be copied into {self._local.root}: {error}")
+            self._complain(
+                Sentence(
+                    "The model version cannot be copied into %(folder)s: %(why)s",
+                    folder=str(self._local.root),
+                    why=str(error),
+                )
+            )
 
     def open(self, version: str) -> tuple[Manifest, Arrays]:
         """Opens a version, brought first where the directory has it not, or not whole.
@@ -160,10 +167,11 @@ class Mirror:
             if folder.name not in {pointer.version, pointer.previous, *self._beside}:
                 self._local.delete(folder.name)
 
-    def _complain(self, why: str) -> None:
-        if self.problem != why:
-            logger.error("model_version_refused", why=why)
-        self.problem = why
+    def _complain(self, why: Sentence) -> None:
+        problem = str(why)
+        if self.problem != problem:
+            logger.error("model_version_refused", why=problem)
+        self.problem = problem
 
     @contextmanager
     def _locked(self) -> Iterator[None]:
@@ -200,7 +208,9 @@ def copy_version(store: ModelStore, version: str, signer: Signer, into: Path | N
                 if file is not None:
                     file.write(chunk)
         if (size, digest.hexdigest()) != (described["bytes"], described["sha256"]):
-            raise DamagedVersionError(f"{version}: {name} is not the file that was published.")
+            raise DamagedVersionError(
+                "%(version)s: %(file)s is not the file that was published.", version=version, file=name
+            )
     if into:
         (into / MANIFEST).write_bytes(content)
     return manifest
@@ -210,4 +220,6 @@ def _chunks(store: ModelStore, version: str, name: str) -> Iterator[bytes]:
     try:
         yield from store.read(version, name)
     except FileNotFoundError as error:
-        raise DamagedVersionError(f"{version}: {name} cannot be read: {error}") from error
+        raise DamagedVersionError(
+            "%(version)s: %(file)s cannot be read: %(why)s", version=version, file=name, why=str(error)
+        ) from error

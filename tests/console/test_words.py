@@ -11,21 +11,25 @@ from babel.messages.extract import DEFAULT_KEYWORDS, extract_from_dir
 from babel.messages.mofile import read_mo
 from babel.messages.pofile import read_po
 
-from recsvc import console
+import jobs
+from recsvc import console, errors
 from recsvc.console import words
 from recsvc.console.languages import TRANSLATIONS
-from recsvc.services.sentences import Sentence
+from recsvc.sentences import Sentence
 
 FOLDER = Path(console.__file__).parent
 CATALOGUE = TRANSLATIONS / "pt_BR" / "LC_MESSAGES" / "messages.po"
-KEYWORDS = {**DEFAULT_KEYWORDS, "_l": None, "_setting": (3,), "RowError": (1,), "Sentence": (1,)}
+ERRORS = [name for name in vars(errors) if name.endswith("Error")]
+FIRST_ARGUMENT = dict.fromkeys([*ERRORS, "RowError", "Sentence"], (1,))
+KEYWORDS = {**DEFAULT_KEYWORDS, "_l": None, "_setting": (3,), **FIRST_ARGUMENT}
 METHODS = [("console/templates/**.html", "jinja2"), ("**.py", "python")]
 PLACEHOLDER = re.compile(r"%\(\w+\)s|%%")
 
 
 def said() -> set:
     """Every message of the sources."""
-    return {found[2] for found in extract_from_dir(FOLDER.parent, METHODS, keywords=KEYWORDS)}
+    folders = (FOLDER.parent, Path(jobs.__file__).parent)
+    return {found[2] for folder in folders for found in extract_from_dir(folder, METHODS, keywords=KEYWORDS)}
 
 
 def translated() -> dict:

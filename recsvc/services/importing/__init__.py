@@ -4,7 +4,7 @@ Readers turn a file into a stream of rows; every row is checked by the same rule
 loader writes them. A row that cannot be stored is a `BadRow` in the same stream, with its line and reason.
 """
 
-from recsvc.services.importing.files import UnreadableFileError
+from recsvc.errors import UnreadableFileError
 from recsvc.services.importing.formats import FORMATS, KINDS, Request
 from recsvc.services.importing.loading import Outcome
 from recsvc.services.importing.rows import BadRow

@@ -118,7 +118,7 @@ def checked_id(field: str, given: Any, longest: int = MAX_ID) -> str:
         RowError: It is none.
     """
     if not is_id(given, longest):
-        raise RowError(f"{field} is missing" if given in (None, "") else _not_an_id(field, given, longest))
+        raise _not_an_id(field, given, longest)
     return given  # type: ignore[no-any-return]
 
 
@@ -136,9 +136,9 @@ def read_time(field: str, given: Any) -> int:
         else:
             raise ValueError(given)
     except (ValueError, OverflowError):
-        raise RowError(f"{field} is neither an RFC 3339 time nor seconds since 1970") from None
+        raise RowError("%(field)s is neither an RFC 3339 time nor seconds since 1970", field=field) from None
     if not _EARLIEST <= microseconds <= _LAST:
-        raise RowError(f"{field} is not between the years 1 and 9999")
+        raise RowError("%(field)s is not between the years 1 and 9999", field=field)
     return microseconds
 
 
@@ -204,9 +204,15 @@ def check_interaction(body: Mapping[str, Any], check: InteractionCheck) -> Check
     return check(map(body.get, INTERACTION_FIELDS))
 
 
-def _not_an_id(field: str, given: Any, longest: int) -> str:
-    return f"{field} is not 1 to {longest} printable characters" + (
-        "" if type(given) is str else ", as a text"
+def _not_an_id(field: str, given: Any, longest: int) -> RowError:
+    if given in (None, ""):
+        return RowError("%(field)s is missing", field=field)
+    if type(given) is str:
+        return RowError(
+            "%(field)s is not 1 to %(longest)s printable characters", field=field, longest=longest
+        )
+    return RowError(
+        "%(field)s is not 1 to %(longest)s printable characters, as a text", field=field, longest=longest
     )
 
 
@@ -238,35 +244,41 @@ def _refuse_unknown(body: Mapping[str, Any], known: tuple[str, ...]) -> None:
 
 def _optional_text(field: str, given: Any, longest: int) -> str | None:
     if given is not None and not is_text(given, longest):
-        raise RowError(f"{field} is not 1 to {longest} characters without control characters")
+        raise RowError(
+            "%(field)s is not 1 to %(longest)s characters without control characters",
+            field=field,
+            longest=str(longest),
+        )
     return given  # type: ignore[no-any-return]
 
 
 def _boolean(field: str, given: Any) -> bool:
     if type(given) is not bool:
-        raise RowError(f"{field} is neither true nor false")
+        raise RowError("%(field)s is neither true nor false", field=field)
     return given
 
 
 def _labels(field: str, given: Any) -> list[str]:
     if type(given) is not list or len(given) > MAX_LABELS:
-        raise RowError(f"{field} is not a list of at most {MAX_LABELS} labels")
+        raise RowError("%(field)s is not a list of at most %(most)s labels", field=field, most=MAX_LABELS)
     for label in given:
         if not is_text(label, MAX_LABEL):
-            raise RowError(f"{field} has a label that is not 1 to {MAX_LABEL} characters")
+            raise RowError(
+                "%(field)s has a label that is not 1 to %(most)s characters", field=field, most=MAX_LABEL
+            )
     return given
 
 
 def _features(given: Any) -> dict[str, list[str]]:
     if type(given) is not dict or len(given) > MAX_FEATURES:
-        raise RowError(f"features is not an object of at most {MAX_FEATURES} names")
+        raise RowError("features is not an object of at most %(most)s names", most=MAX_FEATURES)
     try:
         check_features(given)
     except InvalidInputError as error:
         raise RowError(error.detail) from None
     for name, labels in given.items():
         if not is_text(name, MAX_FEATURE_NAME):
-            raise RowError(f"features has a name that is not 1 to {MAX_FEATURE_NAME} characters")
+            raise RowError("features has a name that is not 1 to %(most)s characters", most=MAX_FEATURE_NAME)
         _labels("features", labels)
     return given
 
@@ -288,7 +300,9 @@ def _attributes(given: Any) -> dict[str, Any]:
             raise RowError("attributes has a character that cannot be stored")
     for name in given:
         if not is_text(name, MAX_FEATURE_NAME):
-            raise RowError(f"attributes has a name that is not 1 to {MAX_FEATURE_NAME} characters")
+            raise RowError(
+                "attributes has a name that is not 1 to %(most)s characters", most=MAX_FEATURE_NAME
+            )
     return given
 
 

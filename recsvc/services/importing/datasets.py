@@ -8,8 +8,9 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
+from recsvc.errors import UnreadableFileError
 from recsvc.services.importing.checks import check_item
-from recsvc.services.importing.files import STANDARD_INPUT, UnreadableFileError
+from recsvc.services.importing.files import STANDARD_INPUT
 from recsvc.services.importing.rows import RowError
 from recsvc.services.importing.tables import Body, Table, split_labels
 
@@ -57,7 +58,9 @@ def folder_of(path: str, files: tuple[str, ...]) -> Path:
     given = Path(path)
     folder = given.parent if given.is_file() and given.name in files else given
     if path == STANDARD_INPUT or not folder.is_dir():
-        raise UnreadableFileError(f"{path} is not a folder with {' and '.join(files)}.")
+        raise UnreadableFileError(
+            "%(path)s is not a folder with %(files)s.", path=str(path), files=tuple(files)
+        )
     return folder
 
 
@@ -83,7 +86,10 @@ def open_table(path: Path, columns: tuple[str, ...], open_until: ExitStack) -> T
     missing = [name for name in columns if name not in table.columns]
     if missing:
         raise UnreadableFileError(
-            f"{path} has no column {', '.join(missing)}; it has {', '.join(table.columns)}."
+            "%(file)s has no column %(missing)s; it has %(columns)s.",
+            file=str(path),
+            missing=", ".join(missing),
+            columns=", ".join(table.columns),
         )
     return table
 

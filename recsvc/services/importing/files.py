@@ -13,17 +13,11 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import BinaryIO, cast
 
-from recsvc.errors import RecsvcError
+from recsvc.errors import UnreadableFileError
 from recsvc.services.importing.rows import BadRow, RowError, bad_row
 
 STANDARD_INPUT = "-"
 READ_ERRORS = (OSError, EOFError, zlib.error)
-
-
-class UnreadableFileError(RecsvcError):
-    """A file as a whole cannot be imported; the message tells what to do."""
-
-    code = "unreadable_file"
 
 
 class SourceFile:
@@ -48,7 +42,9 @@ class SourceFile:
         try:
             self._binary, self.size = _open(str(path), open_until)
         except OSError as error:
-            raise UnreadableFileError(f"{self.name} cannot be read: {error.strerror or error}.") from error
+            raise UnreadableFileError(
+                "%(file)s cannot be read: %(why)s.", file=self.name, why=str(error.strerror or error)
+            ) from error
         plain = (
             cast(BinaryIO, gzip.GzipFile(fileobj=self._binary)) if str(path).endswith(".gz") else self._binary
         )

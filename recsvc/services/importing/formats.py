@@ -153,10 +153,12 @@ def _pair_rows(file: SourceFile, code: int) -> Iterator[InteractionRow | BadRow]
         user_id, *item_ids = line.split() or [""]
         if not item_ids or not is_id(user_id):
             if user_id:
-                reason = (
-                    "user_id is not 1 to 255 printable characters" if item_ids else "a user without items"
+                error = (
+                    RowError("user_id is not 1 to 255 printable characters")
+                    if item_ids
+                    else RowError("a user without items")
                 )
-                yield file.bad_row(number, RowError(reason), line)
+                yield file.bad_row(number, error, line)
             continue
         for item_id in item_ids:
             # Checked here rather than by a call: a large file has nothing but these.

@@ -6,6 +6,7 @@ import csv
 import io
 from dataclasses import dataclass
 
+from recsvc.sentences import Sentence, Value
 from recsvc.services.catalogue import Features, ItemContent
 
 # A line, or a CSV record's fields with an empty one after them.
@@ -21,15 +22,22 @@ UserRow = tuple[str, Features]
 class RowError(ValueError):
     """Why a row cannot be stored.
 
+    Args:
+        reason: The words of a sentence.
+        detail: What in particular; empty where the row itself shows it.
+        values: Of the sentence.
+
     Attributes:
+        words: The reason, for whoever tells it in another language.
         reason: One of a few texts, so that rows can be counted by it.
         detail: What in particular; empty where the row itself shows it.
     """
 
-    def __init__(self, reason: str, detail: str = "") -> None:
-        super().__init__(reason, detail)
-        self.reason = reason
+    def __init__(self, reason: str, detail: str = "", **values: Value) -> None:
+        self.words = Sentence(reason, **values)
+        self.reason = str(self.words)
         self.detail = detail
+        super().__init__(f"{self.reason}: {detail}" if detail else self.reason)
 
 
 @dataclass(frozen=True)
@@ -56,8 +64,7 @@ def bad_row(file: str, line: int, error: RowError, raw: Raw) -> BadRow:
     text = as_text(raw)
     if not _is_utf8(text):
         error = RowError("not UTF-8 text")
-    reason = f"{error.reason}: {error.detail}" if error.detail else error.reason
-    return BadRow(file, line, reason, text, error.reason)
+    return BadRow(file, line, str(error), text, error.reason)
 
 
 def as_text(raw: Raw) -> str:

@@ -8,6 +8,8 @@ from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
+from recsvc.errors import UnreadableFileError
+from recsvc.sentences import Sentence
 from recsvc.services.importing.checks import (
     INTERACTION_FIELDS,
     ITEM_FIELDS,
@@ -16,7 +18,7 @@ from recsvc.services.importing.checks import (
     check_item,
     check_user,
 )
-from recsvc.services.importing.files import SourceFile, UnreadableFileError, csv_records
+from recsvc.services.importing.files import SourceFile, csv_records
 from recsvc.services.importing.rows import BadRow, InteractionRow, ItemRow, RowError, UserRow
 
 FEATURE = "feature."
@@ -49,14 +51,22 @@ class Table:
         self._records = csv_records(self.file)
         header = next(self._records, None)
         if header is None:
-            raise UnreadableFileError(f"{self.file.name} is empty; its first line must name the columns.")
+            raise UnreadableFileError(
+                "%(file)s is empty; its first line must name the columns.", file=self.file.name
+            )
         if isinstance(header, BadRow):
-            raise UnreadableFileError(f"{self.file.name} has no readable header: {header.reason}.")
+            raise UnreadableFileError(
+                "%(file)s has no readable header: %(why)s.", file=self.file.name, why=Sentence(header.reason)
+            )
         self.columns = [name.strip() for name in header[1]]
         if not all(name.isprintable() for name in self.columns):
-            raise UnreadableFileError(f"{self.file.name} is not UTF-8 text.")
+            raise UnreadableFileError("%(file)s is not UTF-8 text.", file=self.file.name)
         if len(set(self.columns)) < len(self.columns):
-            raise UnreadableFileError(f"{self.file.name} names a column twice: {', '.join(self.columns)}.")
+            raise UnreadableFileError(
+                "%(file)s names a column twice: %(columns)s.",
+                file=self.file.name,
+                columns=", ".join(self.columns),
+            )
 
     def require(self, columns: Mapping[str, str]) -> None:
         """Makes sure of columns.
@@ -71,8 +81,12 @@ class Table:
         if missing:
             field = next(iter(missing))
             raise UnreadableFileError(
-                f"{self.file.name} has no column {', '.join(missing.values())}; it has"
-                f" {', '.join(self.columns)}. Name the column that holds {field} with --map {field}=COLUMN."
+                "%(file)s has no column %(missing)s; it has %(columns)s. Name the column that holds"
+                " %(field)s with --map %(field)s=COLUMN.",
+                file=self.file.name,
+                missing=", ".join(missing.values()),
+                columns=", ".join(self.columns),
+                field=field,
             )
 
     def rows(self) -> Iterator[tuple[int, list[str]] | BadRow]:
@@ -85,8 +99,12 @@ class Table:
             line, fields = record
             if len(fields) != width:
                 if fields:
-                    which = "fewer" if len(fields) < width else "more"
-                    yield self.bad_row(line, RowError(f"{which} columns than the header"), [*fields, ""])
+                    error = (
+                        RowError("fewer columns than the header")
+                        if len(fields) < width
+                        else RowError("more columns than the header")
+                    )
+                    yield self.bad_row(line, error, [*fields, ""])
                 continue
             fields.append("")
             yield line, fields
@@ -141,7 +159,12 @@ def check_mapping(kind: str, mapping: Mapping[str, str]) -> None:
     for name in mapping:
         if name not in _OPTIONAL[kind] and not _is_feature(kind, name):
             known = [*_OPTIONAL[kind], *([] if kind == "interactions" else [f"{FEATURE}NAME"])]
-            raise UnreadableFileError(f"{kind} have no field {name}; --map takes {', '.join(known)}.")
+            raise UnreadableFileError(
+                "%(kind)s have no field %(field)s; --map takes %(known)s.",
+                kind=kind,
+                field=name,
+                known=", ".join(known),
+            )
 
 
 def interaction_rows(

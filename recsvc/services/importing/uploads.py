@@ -18,6 +18,7 @@ import structlog
 
 from recsvc import queues
 from recsvc.errors import ConflictError, InvalidInputError, NotFoundError, RecsvcError
+from recsvc.sentences import Sentence
 from recsvc.services.events import event_book
 from recsvc.services.importing.formats import KINDS, Request
 from recsvc.services.importing.loading import Outcome
@@ -57,7 +58,7 @@ def upload(name: str, content: BinaryIO, *, kind: str, event: str, requested_by:
     """
     format_ = _format_of(name)
     if kind not in KINDS:
-        raise InvalidInputError(f"{kind!r} is none of {', '.join(KINDS)}.")
+        raise InvalidInputError("%(kind)s is none of %(kinds)s.", kind=repr(kind), kinds=", ".join(KINDS))
     event_book().code_of(event)
     queues.ping()
     import_id, moment = uuid.uuid4().hex, now()
@@ -69,7 +70,7 @@ def upload(name: str, content: BinaryIO, *, kind: str, event: str, requested_by:
         "event": event,
         "size": 0,
         "status": FAILED,
-        "error": "The upload broke off.",
+        "error": str(Sentence("The upload broke off.")),
         "progress": 0.0,
         "requested_by": requested_by,
         "created_at": moment,

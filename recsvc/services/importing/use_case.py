@@ -7,8 +7,9 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from time import perf_counter
 
+from recsvc.errors import UnreadableFileError
 from recsvc.services.events import event_book
-from recsvc.services.importing.files import READ_ERRORS, UnreadableFileError
+from recsvc.services.importing.files import READ_ERRORS
 from recsvc.services.importing.formats import Request, open_streams
 from recsvc.services.importing.loading import Checker, Loader, OnBadRow, Outcome
 from recsvc.storage.models import now
@@ -44,7 +45,9 @@ def import_path(
             streams = open_streams(request, event_book(), moment, open_files)
         except READ_ERRORS as error:
             name = request.name or request.path
-            raise UnreadableFileError(f"{name} cannot be read: {error}.") from error
+            raise UnreadableFileError(
+                "%(file)s cannot be read: %(why)s.", file=name, why=str(error)
+            ) from error
 
         def tell() -> None:
             if progress is not None:
@@ -58,7 +61,9 @@ def import_path(
                 loader.load(stream)
             except READ_ERRORS as error:
                 raise UnreadableFileError(
-                    f"{stream.file.name} cannot be read to its end: {error}. What came before is stored."
+                    "%(file)s cannot be read to its end: %(why)s. What came before is stored.",
+                    file=stream.file.name,
+                    why=str(error),
                 ) from error
     loader.outcome.seconds = perf_counter() - started
     return loader.outcome

@@ -47,7 +47,9 @@ class Pointer:
             if not all(_VERSION.fullmatch(name) for name in names):
                 raise ValueError("it names no version")
         except (ValueError, KeyError, TypeError, RecursionError) as error:
-            raise DamagedVersionError(f"The pointer {source} cannot be read: {error}") from error
+            raise DamagedVersionError(
+                "The pointer %(source)s cannot be read: %(why)s", source=source, why=str(error)
+            ) from error
         return pointer
 
     def as_json(self) -> str:

@@ -54,7 +54,9 @@ class DirectoryStore:
         except FileNotFoundError:
             return None
         except OSError as error:
-            raise DamagedVersionError(f"The pointer {path} cannot be read: {error}") from error
+            raise DamagedVersionError(
+                "The pointer %(source)s cannot be read: %(why)s", source=str(path), why=str(error)
+            ) from error
 
     def activate(self, version: str) -> None:
         """Makes a version that is there the active one."""

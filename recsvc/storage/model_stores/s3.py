@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from recsvc.errors import DamagedVersionError, ModelStoreUnavailableError, NotFoundError
+from recsvc.sentences import Sentence
 from recsvc.storage.artifacts import MANIFEST
 from recsvc.storage.model_stores import CHUNK_BYTES, POINTER, Pointer
 
@@ -109,7 +110,7 @@ class S3Store:
                 time.sleep(random.uniform(0, 0.2))
             else:
                 return
-        raise ModelStoreUnavailableError(f"The pointer in {self.url} changes all the time.")
+        raise ModelStoreUnavailableError("The pointer in %(url)s changes all the time.", url=self.url)
 
     def _pointer(self) -> tuple[Pointer | None, str | None]:
         import obstore
@@ -120,13 +121,15 @@ class S3Store:
                 content = bytes(found.bytes())
             except FileNotFoundError as error:
                 if "NoSuchBucket" in str(error):
-                    raise ModelStoreUnavailableError(f"There is no bucket for {self.url}.") from error
+                    raise ModelStoreUnavailableError(
+                        "There is no bucket for %(url)s.", url=self.url
+                    ) from error
                 return None, None
         etag = found.meta["e_tag"]
         try:
             return Pointer.parse(content, f"{self.url}/{POINTER}"), etag
         except DamagedVersionError as error:
-            raise DamagedPointerError(error.detail, etag) from error
+            raise DamagedPointerError(error.words, etag) from error
 
     def _point(self, pointer: Pointer, etag: str | None) -> None:
         import obstore
@@ -193,7 +196,9 @@ class S3Store:
             raise
         except BaseError as error:
             raise ModelStoreUnavailableError(
-                f"The model store {self.url} does not do what it is asked to: {_first_line(error)}"
+                "The model store %(url)s does not do what it is asked to: %(why)s",
+                url=self.url,
+                why=_first_line(error),
             ) from error
 
 
@@ -204,8 +209,8 @@ class DamagedPointerError(DamagedVersionError):
         etag: Which state of the object it was.
     """
 
-    def __init__(self, detail: str, etag: str | None) -> None:
-        super().__init__(detail)
+    def __init__(self, words: Sentence, etag: str | None) -> None:
+        super().__init__(words)
         self.etag = etag
 
 

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-Value = int | float | timedelta | tuple[str, ...] | str
-
 
 class Sentence:
     """Words with values in them; as text, they are English.
 
     Attributes:
-        words: With a `%(name)s` for each value.
-        values: Whole numbers; shares, 0 to 1, as floats; spans of time; several names; text that stays so.
+        words: With a `%(name)s` for each value, and `%%` for a percent sign; as they stand without values.
+        values: Whole numbers; shares, 0 to 1, as floats; spans of time; several names; sentences, told in the
+            same language; text that stays so.
     """
 
     def __init__(self, words: str, **values: Value) -> None:
@@ -20,7 +19,12 @@ class Sentence:
         self.values = values
 
     def __str__(self) -> str:
+        if not self.values:
+            return self.words
         return self.words % {name: _in_english(value) for name, value in self.values.items()}
+
+
+Value = int | float | timedelta | tuple[str, ...] | Sentence | str
 
 
 def in_words(span: timedelta) -> str:
@@ -42,4 +46,6 @@ def _in_english(value: Value) -> str:
             return in_words(value)
         case tuple():
             return " and ".join(value)
+        case Sentence():
+            return str(value)
     return value
