@@ -102,7 +102,7 @@ def _body() -> dict[str, Any]:
     for line in _lines("features"):
         name, separator, value = line.partition(":")
         if not separator or not name.strip() or not value.strip():
-            raise RowError("A feature is written as name: value, one on a line.", line[:80])
+            raise RowError("A feature is written as name: value, one on a line", line[:80])
         features.setdefault(name.strip(), []).append(value.strip())
     return {
         "title": request.form.get("title", "").strip() or None,

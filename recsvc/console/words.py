@@ -156,8 +156,8 @@ def sentence(said: Sentence) -> str:
 def kept(text: str) -> str:
     """What was kept in English, such as why a run failed, in the visitor's language.
 
-    It is told anew where it is a sentence of the catalogue: as it stands, or with values in it, of which what
-    stands for `why` is such a sentence itself. Whatever else it is, it stays.
+    It is told anew where it is a sentence of the catalogue, as it stands or with values in it; what stands
+    for `why` may be another. Whatever else it is, it stays.
     """
     told = str(gettext(text)) if text else ""
     if told != text:
@@ -165,8 +165,9 @@ def kept(text: str) -> str:
     for words, form in _forms(str(get_locale())):
         if found := form.fullmatch(text):
             values = found.groupdict()
-            why = {"why": kept(values["why"])} if "why" in values else {}
-            return str(gettext(words, **(values | why)))
+            if "why" in values:
+                values["why"] = kept(values["why"])
+            return str(gettext(words, **values))
     return text
 
 
