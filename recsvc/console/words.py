@@ -103,6 +103,7 @@ WORDS = {
 }
 
 _VALUE = re.compile(r"%\((\w+)\)s")
+_LONGEST_KEPT = 1_000  # characters: how long it takes to find what a text is made of grows with their cube
 
 COLOURS = {
     "succeeded": "success",
@@ -157,10 +158,10 @@ def kept(text: str) -> str:
     """What was kept in English, such as why a run failed, in the visitor's language.
 
     It is told anew where it is a sentence of the catalogue, as it stands or with values in it; what stands
-    for `why` may be another. Whatever else it is, it stays.
+    for `why` may be another. Whatever else it is, or a text that is very long, stays.
     """
     told = str(gettext(text)) if text else ""
-    if told != text:
+    if told != text or len(text) > _LONGEST_KEPT:
         return told
     for words, form in _forms(str(get_locale())):
         if found := form.fullmatch(text):

@@ -261,7 +261,7 @@ def test_a_sentence_in_a_sentence_is_told_in_the_same_language(app):
 
 def test_what_is_no_sentence_of_ours_is_told_as_it_was_kept(app):
     with app.test_request_context(headers=IN_PORTUGUESE):
-        for text in ("", "100%", "%(why)s", "Nobody wrote this."):
+        for text in ("", "100%", "%(why)s", "Nobody wrote this.", "a: b cannot be read: " * 10_000):
             assert words.kept(text) == text
 
 
