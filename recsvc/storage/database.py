@@ -10,7 +10,20 @@ from functools import cache
 from typing import Any, TypeVar
 
 import structlog
-from sqlalchemy import ARRAY, ColumnElement, Connection, Engine, Table, bindparam, event, func, select
+from sqlalchemy import (
+    ARRAY,
+    Column,
+    ColumnElement,
+    Connection,
+    Engine,
+    Executable,
+    Result,
+    Table,
+    bindparam,
+    event,
+    func,
+    select,
+)
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import DBAPIError, OperationalError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
@@ -193,27 +206,32 @@ def insert_ignoring_conflicts(model: type[DeclarativeBase] | Table) -> sqlite.In
     return insert(model).on_conflict_do_nothing()
 
 
-@cache
-def insert_columns_ignoring_conflicts(table: Table, names: tuple[str, ...]) -> postgresql.Insert:
-    """The same for PostgreSQL, of an array a column instead of a parameter for each value.
-
-    Neither the driver nor the database then has to read a statement of thousands of places.
+def insert_rows(table: Table, rows: Sequence[dict[str, Any]], *returning: Column[Any]) -> Result[Any]:
+    """Inserts rows, leaving out those that a unique constraint refuses.
 
     Args:
         table: The table to insert into.
-        names: Of the columns.
+        rows: Values of the columns, a dictionary a row, all with the same names; at least one.
+        *returning: What to learn of the new ones.
 
     Returns:
-        A statement to execute with what `by_column` gives.
+        That, in no order.
     """
+    names = tuple(rows[0])
+    if db.engine.dialect.name == "postgresql":
+        by_column = {name: [row[name] for row in rows] for name in names}
+        return db.session.execute(_insert_arrays(table, names, returning), by_column)
+    statement = insert_ignoring_conflicts(table)
+    return db.session.execute(statement.returning(*returning) if returning else statement, rows)
+
+
+@cache
+def _insert_arrays(table: Table, names: tuple[str, ...], returning: tuple[Column[Any], ...]) -> Executable:
+    # An array a column: neither the driver nor the database has to read a statement of thousands of places.
     arrays = [bindparam(name, type_=ARRAY(table.c[name].type, dimensions=1)) for name in names]
     rows = func.unnest(*arrays).table_valued(*names).render_derived()
-    return postgresql.insert(table).from_select(names, select(*rows.c)).on_conflict_do_nothing()
-
-
-def by_column(rows: Sequence[dict[str, Any]], names: Sequence[str]) -> dict[str, list[Any]]:
-    """Values of rows, column by column."""
-    return {name: [row[name] for row in rows] for name in names}
+    insert = postgresql.insert(table).from_select(names, select(*rows.c)).on_conflict_do_nothing()
+    return insert.returning(*returning) if returning else insert
 
 
 def chunks(values: Iterable[Any], size: int = 500) -> Iterator[list[Any]]:

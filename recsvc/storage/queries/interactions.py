@@ -10,12 +10,7 @@ from typing import Any, NamedTuple, cast
 from sqlalchemy import Table, and_, bindparam, delete, func, or_, select, update
 
 from recsvc.extensions import db
-from recsvc.storage.database import (
-    by_column,
-    chunks,
-    insert_columns_ignoring_conflicts,
-    insert_ignoring_conflicts,
-)
+from recsvc.storage.database import chunks, insert_ignoring_conflicts, insert_rows
 from recsvc.storage.models import Event, Interaction, Item, User
 
 _LOOKED_THROUGH = 1_000  # interactions, for users who did something last
@@ -70,13 +65,7 @@ def insert_new(rows: Sequence[dict[str, Any]]) -> list[int]:
     Returns:
         The new interaction keys.
     """
-    if db.engine.dialect.name == "postgresql":
-        statement = insert_columns_ignoring_conflicts(_interactions, _WRITTEN).returning(
-            _interactions.c.interaction_key
-        )
-        return list(db.session.scalars(statement, by_column(rows, _WRITTEN)))
-    statement = insert_ignoring_conflicts(Interaction).returning(Interaction.interaction_key)
-    return list(db.session.scalars(statement, rows))
+    return list(insert_rows(_interactions, rows, _interactions.c.interaction_key).scalars())
 
 
 def insert_of_known(user_id: str, item_id: str, values: dict[str, Any]) -> int | None:

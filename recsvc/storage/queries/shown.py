@@ -12,12 +12,7 @@ from sqlalchemy import insert as sql_insert
 from sqlalchemy.dialects.postgresql import JSONB
 
 from recsvc.extensions import db
-from recsvc.storage.database import (
-    by_column,
-    chunks,
-    insert_columns_ignoring_conflicts,
-    insert_ignoring_conflicts,
-)
+from recsvc.storage.database import chunks, insert_rows
 from recsvc.storage.models import ErasedUser, Event, Interaction, ShownRecommendation
 
 Shown = ShownRecommendation
@@ -47,11 +42,8 @@ def insert(rows: Sequence[dict[str, Any]]) -> None:
     kept = [
         row for row in rows if row["user_hash"] not in erased or row["shown_at"] > erased[row["user_hash"]]
     ]
-    if kept and db.engine.dialect.name == "postgresql":
-        names = tuple(_shown.c.keys())
-        db.session.execute(insert_columns_ignoring_conflicts(_shown, names), by_column(kept, names))
-    elif kept:
-        db.session.execute(insert_ignoring_conflicts(Shown), kept)
+    if kept:
+        insert_rows(_shown, kept)
 
 
 def mark_erased(user_hash: int, moment: datetime) -> None:
