@@ -27,7 +27,7 @@ from recsvc.recommender.voices.popularity import Popularity
 K = 20
 _SHARE = 0.2
 _FEWEST_ITEMS = 5
-_MOST_USERS = 5_000
+_MOST_USERS = 2_000
 _FEWEST_USERS = 20  # fewer say nothing
 _USERS_IN_TIME = 300  # so many, and the split is by time
 # What part of the time a voice takes, roughly, for a progress bar.
