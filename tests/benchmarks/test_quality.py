@@ -124,8 +124,10 @@ def test_measures_from_files_to_rankings(shop: Path) -> None:
     assert result["recsvc"]["strategies"] == {"personal": len(test) - 2, "popular": 2}
     assert tuple(result["others"]) == OTHERS
     assert result["left_out"]["users"] == 10
-    assert result["left_out"]["strategies"] == {"folded_in": 10}
+    assert result["left_out"]["strategies"] == {"folded_in": 10, "personal": 10}
     assert result["left_out"]["ratio"] > 0
+    assert result["left_out"]["stayed"] == 10
+    assert result["left_out"]["ratio_of_stayed"] > 0
     assert json.loads(json.dumps(result)) == json.loads(json.dumps(result, allow_nan=False))
 
 
