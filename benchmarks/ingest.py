@@ -4,11 +4,11 @@
         [--workers N] [--connections N] [--database-url URL] [--json]
 
 A made-up shop is written into PostgreSQL, `synchronous_commit` on. `POST /interactions` with known users
-and items, each with an `event_id` of its own, is loaded by wrk in turn with the no-op route, as in
-`benchmarks.serving`. Then batches of 1,000 are sent, one after another by one client, in turn with the same
-rows inserted by psycopg, 1,000 in one statement and one transaction: what the database alone takes. A
-round's ratio is that within the round, and the median of the rounds is told. Needs wrk: apt-get install
-wrk.
+and items, each with an `event_id` of its own, is loaded by wrk in turn with the no-op route, the web
+processes at rest between, as in `benchmarks.serving`. Then batches of 1,000 are sent, one after another by
+one client, in turn with the same rows inserted by psycopg, 1,000 in one statement and one transaction: what
+the database alone takes. A round's ratio is that within the round, and the median of the rounds is told.
+Needs wrk: apt-get install wrk.
 """
 
 from __future__ import annotations
@@ -26,9 +26,8 @@ import numpy as np
 import psycopg
 from sqlalchemy import make_url, select
 
-from benchmarks.load import NOOP_PATH, Measured, asking, drive, postgresql, serving, wrk
+from benchmarks.load import NOOP, NOOP_PATH, asking, in_turn, postgresql, serving, settle, show, wrk
 from benchmarks.measuring import new_instance
-from benchmarks.serving import told
 from benchmarks.synthetic import Shop, write
 from recsvc.config import Config
 from recsvc.extensions import db
@@ -53,9 +52,18 @@ def measure(arguments: argparse.Namespace) -> dict[str, Any]:
         write(Shop(arguments.interactions, users=arguments.users, items=arguments.items), config)
         key, event_code = _key_and_event(config)
         log = config.instance_dir / "web.log"
-        with serving(config, log, workers=arguments.workers, has_model=False) as (address, _):
+        settle(url)
+        scripts = {NOOP: asking([NOOP_PATH], key), "interactions": _writing(key, arguments)}
+        with serving(config, log, workers=arguments.workers, has_model=False) as (address, pid):
             return {
-                "single": _single(address, key, arguments),
+                "single": in_turn(
+                    address,
+                    pid,
+                    scripts,
+                    rounds=arguments.rounds,
+                    seconds=arguments.seconds,
+                    connections=arguments.connections,
+                ),
                 "batch": _batches(address, key, url, event_code, arguments),
             }
 
@@ -67,19 +75,6 @@ def _key_and_event(config: Config) -> tuple[str, int]:
         db.session.remove()
         db.engine.dispose()
     return key, code
-
-
-def _single(address: str, key: str, arguments: argparse.Namespace) -> dict[str, Any]:
-    scripts = {"no-op": asking([NOOP_PATH], key), "interactions": _writing(key, arguments)}
-    for script in scripts.values():
-        drive(address, script, seconds=arguments.seconds / 2, connections=arguments.connections)
-    rounds: dict[str, list[Measured]] = {name: [] for name in scripts}
-    for _ in range(arguments.rounds):
-        for name, script in scripts.items():
-            rounds[name].append(
-                drive(address, script, seconds=arguments.seconds, connections=arguments.connections)
-            )
-    return {name: told(measured, rounds["no-op"]) for name, measured in rounds.items()}
 
 
 def _writing(key: str, arguments: argparse.Namespace) -> str:
@@ -186,13 +181,7 @@ def main() -> None:
     if arguments.json:
         print(json.dumps(found, indent=2))
         return
-    print(f"{'':14}{'requests/s':>11}{'p50 ms':>9}{'p99 ms':>9}  × no-op: throughput{'p99':>7}{'failed':>9}")
-    for name, of_route in found["single"].items():
-        print(
-            f"{name:14}{of_route['requests_per_second']:11,.0f}{of_route['p50_ms']:9.2f}"
-            f"{of_route['p99_ms']:9.2f}{of_route['throughput_ratio']:21.2f}{of_route['p99_ratio']:7.2f}"
-            f"{of_route['failed']:9}"
-        )
+    show(found["single"])
     batch = found["batch"]
     print(
         f"batches of {_BATCH:,}, synchronous_commit {batch['synchronous_commit']}:"

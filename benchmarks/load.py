@@ -6,26 +6,30 @@ import contextlib
 import json
 import os
 import shutil
+import statistics
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from pathlib import Path
+from typing import Any
 
 import httpx
 from sqlalchemy import create_engine, make_url, text
 
 from recsvc.config import DATABASE_URL, Config
 
+NOOP = "no-op"
 NOOP_PATH = "/api/v1/noop"
 
 ROOT = Path(__file__).parents[1]
 _LOOKED_AT_EVERY = 1.5  # seconds: longer than whatever is done from time to time takes to begin
 _AT_REST = 0.1  # seconds of processors between two looks
 _PATIENCE = 120.0  # seconds
+_WARM_UP = 5.0  # seconds
 _REPORT = """
 function done(summary, latency, requests)
   local errors = summary.errors
@@ -202,6 +206,96 @@ def rested(pid: int) -> float:
         time.sleep(_LOOKED_AT_EVERY)
         used, before = processor_seconds(pid), used
     return used
+
+
+def in_turn(
+    address: str,
+    pid: int,
+    scripts: Mapping[str, str],
+    *,
+    rounds: int,
+    seconds: float,
+    connections: int,
+) -> dict[str, Any]:
+    """Loads routes one after another, and again; between two of them the web processes come to rest.
+
+    Args:
+        address: Of the web processes.
+        pid: Of their parent.
+        scripts: Names of routes to scripts for wrk; `NOOP` is among them.
+        rounds: How often each is loaded.
+        seconds: Of each stretch of load.
+        connections: How many, kept open.
+
+    Returns:
+        Of each route what `told` tells, and `processor_ms`: what a request takes of the web processes, what
+        they do of it afterwards included.
+    """
+    for script in scripts.values():
+        drive(address, script, seconds=_WARM_UP, connections=connections)
+    rested(pid)
+    measured: dict[str, list[Measured]] = {name: [] for name in scripts}
+    used = dict.fromkeys(scripts, 0.0)
+    for _ in range(rounds):
+        for name, script in scripts.items():
+            before = processor_seconds(pid)
+            measured[name].append(drive(address, script, seconds=seconds, connections=connections))
+            # Lists that were shown are written afterwards: the next route is not to pay for that.
+            used[name] += rested(pid) - before
+    result = {name: told(of_route, measured[NOOP]) for name, of_route in measured.items()}
+    for name, of_route in result.items():
+        of_route["processor_ms"] = round(1_000 * used[name] / of_route["requests"], 3)
+    return result
+
+
+def told(rounds: list[Measured], noop: list[Measured]) -> dict[str, Any]:
+    """What rounds of load tell of a route.
+
+    Args:
+        rounds: Of the route.
+        noop: Of the route that does nothing, round by round.
+    """
+
+    def median(values: list[float]) -> float:
+        return round(statistics.median(values), 3)
+
+    pairs = list(zip(rounds, noop, strict=True))
+    return {
+        "requests": sum(one.requests for one in rounds),
+        "failed": sum(one.failed for one in rounds),
+        "requests_per_second": median([one.throughput for one in rounds]),
+        "p50_ms": median([one.p50_ms for one in rounds]),
+        "p99_ms": median([one.p99_ms for one in rounds]),
+        "throughput_ratio": median([one.throughput / beside.throughput for one, beside in pairs]),
+        "p99_ratio": median([one.p99_ms / beside.p99_ms for one, beside in pairs]),
+    }
+
+
+def show(routes: Mapping[str, dict[str, Any]]) -> None:
+    """Prints what `in_turn` gave."""
+    print(
+        f"{'':17}{'requests/s':>11}{'CPU ms':>9}{'p50 ms':>9}{'p99 ms':>9}{'throughput':>12}{'p99':>7}"
+        "  (× no-op)   failed"
+    )
+    for name, of_route in routes.items():
+        print(
+            f"{name:17}{of_route['requests_per_second']:11,.0f}{of_route['processor_ms']:9.2f}"
+            f"{of_route['p50_ms']:9.2f}{of_route['p99_ms']:9.2f}"
+            f"{of_route['throughput_ratio']:21.2f}{of_route['p99_ratio']:7.2f}{of_route['failed']:9}"
+        )
+
+
+def settle(url: str) -> None:
+    """Has PostgreSQL do now what it puts off after many writes, and would do amid the load.
+
+    Args:
+        url: Of the database.
+    """
+    engine = create_engine(url, isolation_level="AUTOCOMMIT")
+    with engine.connect() as connection:
+        connection.execute(text("VACUUM ANALYZE"))
+        connection.execute(text("CHECKPOINT"))
+    engine.dispose()
 
 
 def proportional_set_size(pid: int) -> float:

@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import statistics
 import sys
 from pathlib import Path
 from typing import Any
@@ -25,15 +24,16 @@ from sqlalchemy import func, select
 
 from benchmarks import made_up_version
 from benchmarks.load import (
+    NOOP,
     NOOP_PATH,
-    Measured,
     asking,
     drive,
+    in_turn,
     postgresql,
-    processor_seconds,
     proportional_set_size,
-    rested,
     serving,
+    settle,
+    show,
     wrk,
 )
 from benchmarks.measuring import new_instance
@@ -45,8 +45,6 @@ from recsvc.services import keys
 from recsvc.storage.models import Interaction, User
 
 _MOST_ASKED_FOR = 20_000
-_WARM_UP = 5.0  # seconds
-_NOOP = "no-op"
 
 
 def measure(items: int, arguments: argparse.Namespace) -> dict[str, Any]:
@@ -60,6 +58,7 @@ def measure(items: int, arguments: argparse.Namespace) -> dict[str, Any]:
     with postgresql(arguments.database_url, name) as url, new_instance(database_url=url) as config:
         write(Shop(arguments.interactions, users=arguments.users, items=items), config)
         version = made_up_version.publish(config)
+        settle(url)
         key, users = _key_and_users(config)
         log = config.instance_dir / "web.log"
         found: dict[str, Any] = {
@@ -71,7 +70,14 @@ def measure(items: int, arguments: argparse.Namespace) -> dict[str, Any]:
         found["version_mb"] = round(sum(file.stat().st_size for file in files) / 1e6)
         scripts = _scripts(users, key, arguments.k)
         with serving(config, log, workers=arguments.workers) as (address, pid):
-            found["routes"] = _load(address, pid, scripts, arguments)
+            found["routes"] = in_turn(
+                address,
+                pid,
+                scripts,
+                rounds=arguments.rounds,
+                seconds=arguments.seconds,
+                connections=arguments.connections,
+            )
         if arguments.memory:
             found["pss_mb"] = {
                 workers: _memory(config, log, scripts["recommendations"], workers, arguments)
@@ -99,52 +105,9 @@ def _key_and_users(config: Config) -> tuple[str, list[str]]:
 def _scripts(users: list[str], key: str, k: int) -> dict[str, str]:
     lists = [f"/api/v1/recommendations?k={k}&user_id={user}" for user in users]
     return {
-        _NOOP: asking([NOOP_PATH], key),
+        NOOP: asking([NOOP_PATH], key),
         "recommendations": asking(lists, key),
         "explain": asking([f"{path}&explain=true" for path in lists], key),
-    }
-
-
-def _load(address: str, pid: int, scripts: dict[str, str], arguments: argparse.Namespace) -> dict[str, Any]:
-    for script in scripts.values():
-        drive(address, script, seconds=_WARM_UP, connections=arguments.connections)
-    rested(pid)
-    rounds: dict[str, list[Measured]] = {name: [] for name in scripts}
-    used = dict.fromkeys(scripts, 0.0)
-    for _ in range(arguments.rounds):
-        for name, script in scripts.items():
-            before = processor_seconds(pid)
-            rounds[name].append(
-                drive(address, script, seconds=arguments.seconds, connections=arguments.connections)
-            )
-            # Lists that were shown are written afterwards: the next route is not to pay for that.
-            used[name] += rested(pid) - before
-    result = {name: told(measured, rounds[_NOOP]) for name, measured in rounds.items()}
-    for name, of_route in result.items():
-        of_route["processor_ms"] = round(1_000 * used[name] / of_route["requests"], 3)
-    return result
-
-
-def told(rounds: list[Measured], noop: list[Measured]) -> dict[str, Any]:
-    """What rounds of load tell of a route.
-
-    Args:
-        rounds: Of the route.
-        noop: Of the route that does nothing, round by round.
-    """
-
-    def median(values: list[float]) -> float:
-        return round(statistics.median(values), 3)
-
-    pairs = list(zip(rounds, noop, strict=True))
-    return {
-        "requests": sum(one.requests for one in rounds),
-        "failed": sum(one.failed for one in rounds),
-        "requests_per_second": median([one.throughput for one in rounds]),
-        "p50_ms": median([one.p50_ms for one in rounds]),
-        "p99_ms": median([one.p99_ms for one in rounds]),
-        "throughput_ratio": median([one.throughput / beside.throughput for one, beside in pairs]),
-        "p99_ratio": median([one.p99_ms / beside.p99_ms for one, beside in pairs]),
     }
 
 
@@ -160,16 +123,7 @@ def _show(found: dict[str, Any], smallest: dict[str, Any]) -> None:
         f"\n{found['items']:,} items, {found['users']:,} users, {found['interactions']:,} interactions;"
         f" a version of {found['version_mb']:,} MB"
     )
-    print(
-        f"{'':17}{'requests/s':>11}{'CPU ms':>9}{'p50 ms':>9}{'p99 ms':>9}{'throughput':>12}{'p99':>7}"
-        "  (× no-op)   failed"
-    )
-    for name, of_route in found["routes"].items():
-        print(
-            f"{name:17}{of_route['requests_per_second']:11,.0f}{of_route['processor_ms']:9.2f}"
-            f"{of_route['p50_ms']:9.2f}{of_route['p99_ms']:9.2f}"
-            f"{of_route['throughput_ratio']:21.2f}{of_route['p99_ratio']:7.2f}{of_route['failed']:9}"
-        )
+    show(found["routes"])
     if found is not smallest:
         growth = 1 / (
             found["routes"]["recommendations"]["throughput_ratio"]

@@ -5,8 +5,7 @@ from __future__ import annotations
 import pytest
 
 from benchmarks import soak
-from benchmarks.load import Measured
-from benchmarks.serving import told
+from benchmarks.load import Measured, told
 
 
 def test_a_route_is_compared_with_the_no_op_of_its_own_round():
