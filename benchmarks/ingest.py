@@ -56,14 +56,7 @@ def measure(arguments: argparse.Namespace) -> dict[str, Any]:
         scripts = {NOOP: asking([NOOP_PATH], key), "interactions": _writing(key, arguments)}
         with serving(config, log, workers=arguments.workers, has_model=False) as (address, pid):
             return {
-                "single": in_turn(
-                    address,
-                    pid,
-                    scripts,
-                    rounds=arguments.rounds,
-                    seconds=arguments.seconds,
-                    connections=arguments.connections,
-                ),
+                "single": in_turn(address, pid, scripts, arguments),
                 "batch": _batches(address, key, url, event_code, arguments),
             }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import contextlib
 import json
 import os
@@ -209,13 +210,7 @@ def rested(pid: int) -> float:
 
 
 def in_turn(
-    address: str,
-    pid: int,
-    scripts: Mapping[str, str],
-    *,
-    rounds: int,
-    seconds: float,
-    connections: int,
+    address: str, pid: int, scripts: Mapping[str, str], arguments: argparse.Namespace
 ) -> dict[str, Any]:
     """Loads routes one after another, and again; between two of them the web processes come to rest.
 
@@ -223,23 +218,24 @@ def in_turn(
         address: Of the web processes.
         pid: Of their parent.
         scripts: Names of routes to scripts for wrk; `NOOP` is among them.
-        rounds: How often each is loaded.
-        seconds: Of each stretch of load.
-        connections: How many, kept open.
+        arguments: `rounds`, how often each is loaded; `seconds` of each stretch of load; `connections`, how
+            many, kept open.
 
     Returns:
         Of each route what `told` tells, and `processor_ms`: what a request takes of the web processes, what
         they do of it afterwards included.
     """
     for script in scripts.values():
-        drive(address, script, seconds=_WARM_UP, connections=connections)
+        drive(address, script, seconds=_WARM_UP, connections=arguments.connections)
     rested(pid)
     measured: dict[str, list[Measured]] = {name: [] for name in scripts}
     used = dict.fromkeys(scripts, 0.0)
-    for _ in range(rounds):
+    for _ in range(arguments.rounds):
         for name, script in scripts.items():
             before = processor_seconds(pid)
-            measured[name].append(drive(address, script, seconds=seconds, connections=connections))
+            measured[name].append(
+                drive(address, script, seconds=arguments.seconds, connections=arguments.connections)
+            )
             # Lists that were shown are written afterwards: the next route is not to pay for that.
             used[name] += rested(pid) - before
     result = {name: told(of_route, measured[NOOP]) for name, of_route in measured.items()}

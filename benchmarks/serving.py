@@ -70,14 +70,7 @@ def measure(items: int, arguments: argparse.Namespace) -> dict[str, Any]:
         found["version_mb"] = round(sum(file.stat().st_size for file in files) / 1e6)
         scripts = _scripts(users, key, arguments.k)
         with serving(config, log, workers=arguments.workers) as (address, pid):
-            found["routes"] = in_turn(
-                address,
-                pid,
-                scripts,
-                rounds=arguments.rounds,
-                seconds=arguments.seconds,
-                connections=arguments.connections,
-            )
+            found["routes"] = in_turn(address, pid, scripts, arguments)
         if arguments.memory:
             found["pss_mb"] = {
                 workers: _memory(config, log, scripts["recommendations"], workers, arguments)
