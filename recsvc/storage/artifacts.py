@@ -108,21 +108,12 @@ def open_version(folder: Path, signer: Signer) -> tuple[Manifest, Arrays]:
         path = folder / name
         try:
             if path.stat().st_size != described["bytes"] or _sha256(path) != described["sha256"]:
-                raise DamagedVersionError(
-                    "%(version)s: %(file)s is not the file that was published.",
-                    version=folder.name,
-                    file=name,
-                )
+                raise not_as_published(folder.name, name)
             if path.suffix == ".npy":
                 # As a plain array: every slice of a np.memmap costs some microseconds more.
                 arrays[path.stem] = np.asarray(np.load(path, mmap_mode="r", allow_pickle=False))
         except (OSError, ValueError) as error:
-            raise DamagedVersionError(
-                "%(version)s: %(file)s cannot be read: %(why)s",
-                version=folder.name,
-                file=name,
-                why=str(error),
-            ) from error
+            raise unreadable(folder.name, name, error) from error
     return manifest, arrays
 
 
@@ -138,10 +129,22 @@ def read_file(folder: Path, name: str, signer: Signer) -> bytes | None:
     content = (folder / name).read_bytes()
     # These bytes, rather than those that were on disk a moment ago.
     if hashlib.sha256(content).hexdigest() != manifest["files"][name]["sha256"]:
-        raise DamagedVersionError(
-            "%(version)s: %(file)s is not the file that was published.", version=folder.name, file=name
-        )
+        raise not_as_published(folder.name, name)
     return content
+
+
+def not_as_published(version: str, file: str) -> DamagedVersionError:
+    """A file of a version was altered, or cut short."""
+    return DamagedVersionError(
+        "%(version)s: %(file)s is not the file that was published.", version=version, file=file
+    )
+
+
+def unreadable(version: str, file: str, error: Exception) -> DamagedVersionError:
+    """A file of a version is missing, or is not what its name says."""
+    return DamagedVersionError(
+        "%(version)s: %(file)s cannot be read: %(why)s", version=version, file=file, why=str(error)
+    )
 
 
 def read_manifest(folder: Path, signer: Signer) -> Manifest:
@@ -155,12 +158,7 @@ def read_manifest(folder: Path, signer: Signer) -> Manifest:
         with path.open("rb") as file:
             content = file.read(_LARGEST_MANIFEST + 1)
     except OSError as error:
-        raise DamagedVersionError(
-            "%(version)s: %(file)s cannot be read: %(why)s",
-            version=folder.name,
-            file=MANIFEST,
-            why=str(error),
-        ) from error
+        raise unreadable(folder.name, MANIFEST, error) from error
     return check_manifest(folder.name, content, signer)
 
 
@@ -186,9 +184,7 @@ def check_manifest(version: str, content: bytes, signer: Signer) -> Manifest:
     try:
         manifest = json.loads(content)
     except (ValueError, RecursionError) as error:
-        raise DamagedVersionError(
-            "%(version)s: %(file)s cannot be read: %(why)s", version=version, file=MANIFEST, why=str(error)
-        ) from error
+        raise unreadable(version, MANIFEST, error) from error
     if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
         raise DamagedVersionError(
             "%(version)s: %(file)s is not of format %(format)s. Train again.",

@@ -19,8 +19,10 @@ from recsvc.storage.artifacts import (
     Arrays,
     Manifest,
     check_manifest,
+    not_as_published,
     open_version,
     temporary_folder,
+    unreadable,
 )
 from recsvc.storage.model_stores import ModelStore, Pointer
 from recsvc.storage.model_stores.directory import DirectoryStore
@@ -208,9 +210,7 @@ def copy_version(store: ModelStore, version: str, signer: Signer, into: Path | N
                 if file is not None:
                     file.write(chunk)
         if (size, digest.hexdigest()) != (described["bytes"], described["sha256"]):
-            raise DamagedVersionError(
-                "%(version)s: %(file)s is not the file that was published.", version=version, file=name
-            )
+            raise not_as_published(version, name)
     if into:
         (into / MANIFEST).write_bytes(content)
     return manifest
@@ -220,6 +220,4 @@ def _chunks(store: ModelStore, version: str, name: str) -> Iterator[bytes]:
     try:
         yield from store.read(version, name)
     except FileNotFoundError as error:
-        raise DamagedVersionError(
-            "%(version)s: %(file)s cannot be read: %(why)s", version=version, file=name, why=str(error)
-        ) from error
+        raise unreadable(version, name, error) from error

@@ -31,6 +31,20 @@ def test_sqlite_writes_ahead_waits_and_keeps_foreign_keys(make_app, sqlite_url):
         assert pragma("foreign_keys") == 1
 
 
+def test_what_was_read_before_a_write_is_of_its_transaction_where_the_database_lets_it(context):
+    begun: list[None] = []
+    event.listen(db.engine, "begin", lambda _: begun.append(None))
+
+    assert users.find("ana") is None
+    with write_transaction():
+        db.session.add(User(user_id="ana"))
+
+    # SQLite takes its lock before anything is read, or may not get it.
+    assert len(begun) == (1 if db.engine.dialect.name == "postgresql" else 2)
+    db.session.rollback()
+    assert users.find("ana") is not None
+
+
 def test_a_row_that_points_nowhere_is_refused(make_interactions):
     make_interactions(1)
 
