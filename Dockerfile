@@ -5,6 +5,10 @@ RUN apt-get update && apt-get install --yes --no-install-recommends build-essent
 RUN python -m venv /venv
 COPY requirements.txt .
 RUN /venv/bin/pip install --no-cache-dir --require-hashes -r requirements.txt
+WORKDIR /app
+COPY setup.cfg setup.py pyproject.toml README.md ./
+COPY recsvc recsvc
+RUN /venv/bin/python setup.py --quiet build_ext --inplace
 
 FROM python:3.13-slim
 RUN apt-get update \
@@ -15,7 +19,7 @@ RUN apt-get update \
 COPY --from=build /venv /venv
 WORKDIR /app
 COPY gunicorn.conf.py wsgi.py worker.py scheduler.py ./
-COPY recsvc recsvc
+COPY --from=build /app/recsvc recsvc
 COPY jobs jobs
 ENV PATH=/venv/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 INSTANCE_DIR=/data PORT=8000
 USER recsvc

@@ -2,13 +2,14 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
+KERNELS := recsvc/recommender/kernels/compiled.pyx
 PYTEST_ARGS ?= -n 4 --dist worksteal
 
 .PHONY: setup demo test browser lint docs lock messages screenshots clean
 
 setup: $(INSTALLED)
 
-$(INSTALLED): requirements-dev.txt setup.cfg pyproject.toml
+$(INSTALLED): requirements-dev.txt setup.cfg setup.py pyproject.toml $(KERNELS)
 	@echo "Installing into $(VENV); the first time takes a minute."
 	@$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.txt
@@ -60,9 +61,9 @@ screenshots: setup
 # Pins every package for every supported Python at once; what serves is pinned to what was tested.
 lock: setup
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --upgrade \
-		--no-header --no-emit-index-url --extra dev --extra docs setup.cfg -o requirements-dev.txt
+		--no-header --no-emit-index-url --extra build --extra dev --extra docs setup.cfg -o requirements-dev.txt
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
-		--no-header --no-emit-index-url setup.cfg -c requirements-dev.txt -o requirements.txt
+		--no-header --no-emit-index-url --extra build setup.cfg -c requirements-dev.txt -o requirements.txt
 
 clean:
 	rm -rf $(VENV) build *.egg-info .pytest_cache .mypy_cache .ruff_cache

@@ -93,6 +93,7 @@ WORDS = {
     "last_run_failed": _l("The last training failed"),
     "model_old": _l("The model is old"),
     "nothing_comes_in": _l("No interactions come in"),
+    "not_compiled": _l("Slower than need be"),
     "items_without_features": _l("Items without any feature"),
     "users_with_little": _l("Users who did little"),
     "one_event": _l("All interactions are of one event"),

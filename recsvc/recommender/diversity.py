@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from recsvc.recommender.ranking import top_k
+from recsvc.recommender.kernels import best_places
 
 _POOL = 100  # so many of the best are chosen from, or a multiple of the list's length
 _POOL_PER_PLACE = 5
@@ -28,12 +28,11 @@ def best_of_each_group(
     Returns:
         Places in `scores`, best first: k of them wherever so many are of different groups or of none.
     """
-    everything = np.arange(len(scores))
     if groups is None:
-        return top_k(scores, everything, k)
+        return best_places(scores, k)
     taken = 2 * k
     while True:
-        best = top_k(scores, everything, taken)
+        best = best_places(scores, taken)
         of_best = groups[best]
         is_first = np.zeros(len(best), dtype=bool)
         is_first[np.unique(of_best, return_index=True)[1]] = True

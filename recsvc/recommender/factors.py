@@ -5,9 +5,9 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from threading import Lock
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,21 +15,22 @@ from scipy import sparse
 
 from recsvc.recommender.examples import Examples, History
 from recsvc.recommender.fold_in import fold_in, fold_in_without_each
+from recsvc.recommender.one_byte import Rows, products, rounded
 from recsvc.recommender.voice import Opinion, Voice
 
 _ROWS_AT_ONCE = 4096
-_ROWS_IN_CACHE = 64
 _one_at_a_time = Lock()
 
 
+@dataclass(frozen=True)
 class FactorVoice(Voice):
     """A voice of item embeddings.
 
     Attributes:
-        embeddings: float32, shape (n, d).
+        embeddings: Shape (n, d), rounded to one byte a number where they are served.
     """
 
-    embeddings: NDArray[np.float32]
+    embeddings: Rows
 
     @abstractmethod
     def counting(
@@ -60,7 +61,7 @@ class FactorVoice(Voice):
 
     def opinion(self, history: History) -> FactorOpinion:
         """The user's vector, and what it is made of."""
-        embeddings = self.embeddings.take(history.indexes, axis=0, mode="clip")
+        embeddings = self.embeddings[history.indexes]
         coefficients, metric = self.counting(history, embeddings)
         vector = coefficients @ embeddings
         if metric is not None:
@@ -74,21 +75,18 @@ class FactorVoice(Voice):
 
     def products(self, vectors: NDArray[np.float32], items: NDArray[np.intp]) -> NDArray[np.float32]:
         """Multiplies vectors, shape (…, d), with the embeddings of some items, shape (c,): (…, c)."""
-        products = np.empty((*vectors.shape[:-1], len(items)), np.float32)
-        # A few at a time, into one place: it stays in the core's own cache, and drives nothing out of it.
-        place = np.empty((min(len(items), _ROWS_IN_CACHE), self.embeddings.shape[1]), np.float32)
-        for begin in range(0, len(items), _ROWS_IN_CACHE):
-            some = items[begin : begin + _ROWS_IN_CACHE]
-            rows = self.embeddings.take(some, axis=0, mode="clip", out=place[: len(some)])
-            np.matmul(vectors, rows.T, out=products[..., begin : begin + len(some)])
-        return products
+        return products(vectors, self.embeddings, items)
 
     def score_all(self, histories: Sequence[History]) -> NDArray[np.float32]:
         """Scores all items for many histories."""
         # Many short steps: threads that take them at once wait for the interpreter longer than they work.
         with _one_at_a_time:
             vectors = np.stack([self.vector(history) for history in histories])
-        return self.finish(vectors @ self.embeddings.T, slice(None))
+        return self.finish(products(vectors, self.embeddings, slice(None)), slice(None))
+
+    def served(self) -> Self:
+        """The voice with rounded embeddings."""
+        return replace(self, embeddings=rounded(self.embeddings))
 
 
 @dataclass(frozen=True)

@@ -175,7 +175,7 @@ def fit(
 def assemble(
     matrix: InteractionMatrix, examples: Examples, voices: Mapping[str, Voice], blend: Blend
 ) -> Model:
-    """Puts fitted voices and their blend together.
+    """Puts fitted voices, as they are served, and their blend together.
 
     Args:
         matrix: Whose items the voices know.
@@ -188,7 +188,7 @@ def assemble(
         likes=examples.counts.astype(np.int32),
         item_feature_keys=examples.item_features.feature_keys,
         user_feature_keys=examples.user_features.feature_keys,
-        voices=voices,
+        voices={name: voice.served() for name, voice in voices.items()},
         blend=blend,
     )
 

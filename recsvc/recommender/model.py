@@ -12,8 +12,7 @@ from recsvc.recommender.diversity import diverse, pool_size
 from recsvc.recommender.examples import History
 from recsvc.recommender.keys import locate
 from recsvc.recommender.newcomers import Newcomers
-from recsvc.recommender.ranking import best_of, distinct_of
-from recsvc.recommender.relations import Near, RelatedOpinion
+from recsvc.recommender.relations import RelatedOpinion
 from recsvc.recommender.scoring import Prepared, Scoring
 from recsvc.recommender.selection import Selection
 from recsvc.recommender.voices.popularity import Popularity
@@ -22,7 +21,6 @@ _SCORED_WHOLE = 1_500  # so many items are scored without a search for candidate
 _RELATED = 200  # candidates related to the history
 _POPULAR = 30
 _COLD = 30
-_NEWEST_COLD = 10_000  # cold items looked through, those that came last
 
 
 @dataclass(frozen=True)
@@ -118,8 +116,8 @@ class Model(Scoring):
             place = int(locate(newcomers.indexes, np.array([item]))[0])
             if self.hybrid is None or place < 0 or not newcomers.has_features[place]:
                 return np.empty(0, np.intp), np.empty(0, np.float32)
-            later = newcomers.known[len(self.newcomers.indexes) :, :-1]
-            alike = _cosines(np.concatenate([self.hybrid.embeddings, later]), newcomers.known[place, :-1])
+            rows = np.concatenate([self.hybrid.embeddings[:], newcomers.later[:, :-1]])
+            alike = _cosines(rows, newcomers.embeddings_of(np.array([item]))[0])
             candidates = selection.everything()
             scores = alike[candidates]
         else:
@@ -158,37 +156,25 @@ class Model(Scoring):
         near = self._near(prepared)
         if choice <= _SCORED_WHOLE or near is None:
             return selection.everything()
-        # What filters take is little as a rule: the best are taken first, and all only where that fell short.
-        wanted = max(_RELATED, 2 * k)
-        nearest = near.best(wanted + len(selection.excluded))
-        if not len(nearest):
-            return selection.everything()
         others = [self.popular_first[: _POPULAR + k]]
         if prepared.of_hybrid is not None and len(prepared.newcomers.indexes):
             vector = prepared.of_hybrid.vector
-            others.append(prepared.newcomers.best(vector, _COLD + k, among=_NEWEST_COLD))
-        found = np.concatenate([nearest, *others])
-        allowed = selection.allows(found)
-        if np.count_nonzero(allowed[: len(nearest)]) < wanted:
-            open_to = selection.among(near.best(None))
-            related = best_of(open_to, near.scores[open_to], wanted)
-            found = np.concatenate([related, found[len(nearest) :][allowed[len(nearest) :]]])
-        else:
-            found = found[allowed]
-        found = distinct_of(found)
+            others.append(prepared.newcomers.best(vector, _COLD + k))
+        found, related = selection.nearest(near, np.concatenate(others), max(_RELATED, 2 * k))
         # What is left after the filters may be little: then look at everything rather than give a short list.
-        return found if len(found) >= min(k + _POPULAR, choice) else selection.everything()
+        return found if related and len(found) >= min(k + _POPULAR, choice) else selection.everything()
 
-    def _near(self, prepared: Prepared) -> Near | None:
-        """What voices of related items say; None where there is no such voice."""
+    def _near(self, prepared: Prepared) -> NDArray[np.float32] | None:
+        """How much each item is related to a history, shape (n,); None where no voice tells."""
         of_voices = [
             (weight, opinion.near)
             for opinion, weight in zip(prepared.opinions.values(), prepared.weights.tolist(), strict=True)
             if isinstance(opinion, RelatedOpinion)
         ]
-        heard = [(weight, near) for weight, near in of_voices if weight > 0]
+        heard = [(np.float32(weight), near) for weight, near in of_voices if weight > 0]
         if len(heard) > 1:
-            return Near.sum(heard)
+            near: NDArray[np.float32] = np.sum([weight * near for weight, near in heard], axis=0)
+            return near
         # One voice alone finds candidates even where the blend gives it no weight.
         return max(of_voices, key=lambda of_voice: of_voice[0])[1] if of_voices else None
 

@@ -1,4 +1,4 @@
-"""From scores to a list."""
+"""The best of many scores, in no order."""
 
 from __future__ import annotations
 
@@ -8,29 +8,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 Index = TypeVar("Index", bound=np.integer[Any])
-
-
-def top_k(scores: NDArray[np.floating[Any]], candidates: NDArray[np.intp], k: int) -> NDArray[np.intp]:
-    """Ranks candidates by score and keeps the best.
-
-    Exact, and stable: of two candidates with one score, the one with the smaller index comes first.
-
-    Args:
-        scores: Floats without NaN, shape (items,).
-        candidates: Item indexes that may be ranked, shape (c,), ascending.
-        k: How many to keep.
-
-    Returns:
-        Item indexes, shape (min(k, c),), best first.
-    """
-    chosen = scores[candidates]
-    if k < len(candidates):
-        threshold = np.partition(chosen, len(chosen) - k)[len(chosen) - k]
-        above = np.flatnonzero(chosen > threshold)
-        level = np.flatnonzero(chosen == threshold)[: k - len(above)]
-        kept = np.sort(np.concatenate([above, level]))
-        candidates, chosen = candidates[kept], chosen[kept]
-    return candidates[np.argsort(-chosen, kind="stable")]
 
 
 def best_of(items: NDArray[Index], scores: NDArray[Any], most: int) -> NDArray[Index]:
@@ -64,10 +41,3 @@ def _best_of_sparse(row: NDArray[np.float32], most: int) -> NDArray[np.intp]:
     if len(above) < most:
         above = np.arange(len(row))
     return best_of(above, row[above], most)
-
-
-def distinct_of(items: NDArray[np.intp]) -> NDArray[np.intp]:
-    """Items without repetition, ascending."""
-    # Faster than np.unique on so few.
-    ordered = np.sort(items)
-    return ordered[np.diff(ordered, prepend=-1) > 0]

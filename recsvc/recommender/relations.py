@@ -12,54 +12,15 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from recsvc.recommender.examples import History, as_matrix
-from recsvc.recommender.ranking import best_of
+from recsvc.recommender.kernels import relate, shares
 from recsvc.recommender.voice import Arrays, Opinion, Voice, checked
 
 _WORK_OF_A_BLOCK = 4_000_000
-_ITEMS_AN_ENTRY = 16  # up to so many, all items are looked at
 _DISLIKED_WEIGHT = 0.3  # beside a liked item of the same strength; see docs/adr/0005
 
-
-@dataclass(frozen=True)
-class Near:
-    """What is related to a history, of n items.
-
-    Attributes:
-        scores: float64, shape (n,); 0 where nothing in the history is related.
-        items: Integers, shape (e,): indexes of all items whose score may be another, some more than once.
-    """
-
-    scores: NDArray[np.float64]
-    items: NDArray[np.integer]
-
-    @classmethod
-    def sum(cls, weighed: Sequence[tuple[float, Near]]) -> Near:
-        """Adds up what several voices say, each by its weight."""
-        scores = np.sum([weight * near.scores for weight, near in weighed], axis=0)
-        return cls(scores, np.concatenate([near.items for _, near in weighed]))
-
-    def best(self, most: int | None) -> NDArray[np.intp]:
-        """Items with the greatest scores above 0, in no order.
-
-        Args:
-            most: How many at the most; None for all.
-        """
-        distinct = self._distinct()
-        scores = self.scores[distinct]
-        found = best_of(distinct, scores, len(distinct) if most is None else most)
-        best: NDArray[np.intp] = found[self.scores[found] > 0].astype(np.intp)
-        return best
-
-    def _distinct(self) -> NDArray[np.integer]:
-        if len(self.scores) <= _ITEMS_AN_ENTRY * len(self.items):
-            return np.flatnonzero(self.scores > 0)
-        # In a large catalogue a look at all items takes longer than this: each entry writes its place where
-        # its item's is kept, and the last one stays.
-        entries = np.arange(len(self.items), dtype=np.int32)
-        kept = np.empty(len(self.scores), np.int32)
-        kept[self.items] = entries
-        distinct: NDArray[np.integer] = self.items[kept[self.items] == entries]
-        return distinct
+RowsOfHistory = tuple[
+    NDArray[np.int64], NDArray[np.int32], NDArray[np.float32], NDArray[np.intp], NDArray[np.float32]
+]
 
 
 @dataclass(frozen=True)
@@ -67,30 +28,23 @@ class RelatedOpinion(Opinion):
     """Sums of what is related to each of the h items of a history.
 
     Attributes:
-        near: The sums; its items are those related to each item of the history, one after another.
-        weights: float32, shape (e,): what each of them adds.
-        ends: Integers, shape (h,): where those that are related to each item of the history end.
+        near: float32, shape (n,): the sums; 0 where nothing in the history is related.
+        relations: Of which items.
+        history: Of the user.
     """
 
-    near: Near
-    weights: NDArray[np.float32]
-    ends: NDArray[np.integer]
+    near: NDArray[np.float32]
+    relations: Relations
+    history: History
 
     def score(self, items: NDArray[np.intp]) -> NDArray[np.float32]:
         """Looks the sums up."""
-        return self.near.scores[items].astype(np.float32)
+        scores: NDArray[np.float32] = self.near[items]
+        return scores
 
     def shares(self, items: NDArray[np.intp]) -> NDArray[np.float32]:
         """What each item of the history adds."""
-        # Column 0 is of all other items.
-        columns = np.zeros(len(self.near.scores), np.min_scalar_type(len(items)))
-        columns[items] = np.arange(1, len(items) + 1)
-        found = columns[self.near.items]
-        wanted = np.flatnonzero(found)
-        shares = np.zeros((len(self.ends), len(items)), np.float32)
-        rows = np.searchsorted(self.ends, wanted, side="right")
-        shares[rows, found[wanted] - 1] = self.weights[wanted]
-        return shares
+        return shares(*self.relations.rows_of(self.history), items)
 
 
 @dataclass(frozen=True)
@@ -114,14 +68,11 @@ class Relations:
 
     def opinion(self, history: History) -> RelatedOpinion:
         """What is related to a history."""
-        begins, ends = self.bounds[history.indexes], self.bounds[history.indexes + 1]
-        # Row by row: several times faster than by an index of all entries.
-        rows = [slice(begin, end) for begin, end in zip(begins.tolist(), ends.tolist(), strict=True)]
-        items = np.concatenate([self.items[:0], *(self.items[row] for row in rows)])
-        weights = np.concatenate([self.weights[:0], *(self.weights[row] for row in rows)])
-        weights *= np.repeat(self._counting(history), ends - begins)
-        scores = np.bincount(items, weights, minlength=len(self)).astype(np.float64, copy=False)
-        return RelatedOpinion(Near(scores, items), weights, np.cumsum(ends - begins))
+        return RelatedOpinion(relate(*self.rows_of(history)), self, history)
+
+    def rows_of(self, history: History) -> RowsOfHistory:
+        """What kernels need to know of a history and what is related to it."""
+        return self.bounds, self.items, self.weights, history.indexes, self._counting(history)
 
     def score_all(self, histories: Sequence[History]) -> NDArray[np.float32]:
         """Scores of all items for many histories, float32, shape (histories, n)."""

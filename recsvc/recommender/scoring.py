@@ -97,11 +97,7 @@ class Scoring:
     @cached_property
     def newcomers(self) -> Newcomers:
         """The model's own items that nobody likes yet."""
-        if self.hybrid is None:
-            return Newcomers(np.empty(0, np.intp), np.empty((0, 1), np.float32), np.empty(0, bool))
-        cold = np.flatnonzero(~self.is_hot)
-        known = np.column_stack([self.hybrid.embeddings[cold], self.hybrid.biases[cold]])
-        return Newcomers.of(cold, known, self.hybrid.mean_item)
+        return Newcomers.of_model(np.flatnonzero(~self.is_hot), self.hybrid)
 
     def foretell(self, features_of: Sequence[Sequence[int]]) -> NDArray[np.float32]:
         """What the features of items that came after the model foretell: embeddings and biases of LightFM.
@@ -114,7 +110,7 @@ class Scoring:
         """
         hybrid = self.hybrid
         if hybrid is None or not features_of:
-            return np.empty((len(features_of), self.newcomers.known.shape[1]), np.float32)
+            return np.empty((len(features_of), self.newcomers.later.shape[1]), np.float32)
         added = (weighted_sum(self.item_feature_keys, hybrid.item_features, keys)[0] for keys in features_of)
         return np.stack([hybrid.mean_item + of_item for of_item in added])
 
@@ -125,12 +121,8 @@ class Scoring:
             foretold: What `foretell` gave for each item that came after the model, in the order of their
                 indexes, which follow those of the model.
         """
-        own = self.newcomers
-        if self.hybrid is None or not len(foretold):
-            return own
         later = np.arange(len(self), len(self) + len(foretold))
-        known = np.concatenate([own.known, foretold])
-        return Newcomers.of(np.concatenate([own.indexes, later]), known, self.hybrid.mean_item)
+        return self.newcomers.and_later(later, foretold) if len(foretold) else self.newcomers
 
     def is_cold(self, item: int) -> bool:
         """Whether nobody liked an item when the model was fitted."""

@@ -9,6 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recsvc.recommender.diversity import best_of_each_group
+from recsvc.recommender.kernels import nearest
+from recsvc.recommender.kernels.plain import is_in
 
 
 @dataclass(frozen=True)
@@ -30,16 +32,22 @@ class Selection:
 
     @cached_property
     def _excluded(self) -> NDArray[np.intp]:
-        return np.unique(self.excluded)
+        return np.sort(self.excluded)
 
-    def allows(self, items: NDArray[np.intp]) -> NDArray[np.bool_]:
-        """Which of some items the list may hold."""
-        allowed: NDArray[np.bool_] = self.recommendable[items] & ~_is_in(items, self._excluded)
-        return allowed if self.members is None else allowed & _is_in(items, self.members)
+    def nearest(
+        self, near: NDArray[np.float32], others: NDArray[np.intp], most: int
+    ) -> tuple[NDArray[np.intp], int]:
+        """Items that the list may hold: so many of those that are most related to a history, and others.
 
-    def among(self, items: NDArray[np.intp]) -> NDArray[np.intp]:
-        """Those of some items that the list may hold, in the order given."""
-        return items[self.allows(items)]
+        Args:
+            near: float32, shape (n,): how much each item of the model is related.
+            others: Item indexes.
+            most: How many of the related ones.
+
+        Returns:
+            Item indexes, distinct and ascending; and how many of them are related.
+        """
+        return nearest(near, others, most, self.recommendable, self._excluded, self.members)
 
     def best(self, items: NDArray[np.intp], scores: NDArray[np.float32], k: int) -> NDArray[np.intp]:
         """Places of the best of some items, one of each group at the most."""
@@ -49,15 +57,7 @@ class Selection:
         """All items that the list may hold, ascending."""
         if self.members is not None:
             members: NDArray[np.intp] = self.members[self.recommendable[self.members]]
-            return members[~_is_in(members, self._excluded)]
+            return members[~is_in(members, self._excluded)]
         allowed = self.recommendable.copy()
         allowed[self._excluded] = False
         return np.flatnonzero(allowed)
-
-
-def _is_in(items: NDArray[np.intp], ascending: NDArray[np.intp]) -> NDArray[np.bool_]:
-    if not len(ascending):
-        return np.zeros(len(items), dtype=bool)
-    places = np.minimum(np.searchsorted(ascending, items), len(ascending) - 1)
-    found: NDArray[np.bool_] = ascending[places] == items
-    return found

@@ -120,6 +120,10 @@ class Voice(ABC):
     def score_all(self, histories: Sequence[History]) -> NDArray[np.float32]:
         """The same for all items and many users at once, float32, shape (histories, items)."""
 
+    def served(self) -> Self:
+        """The voice as a web process has it; here as it was fitted."""
+        return self
+
     @abstractmethod
     def arrays(self) -> Arrays:
         """What has to be kept to serve it."""

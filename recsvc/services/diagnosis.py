@@ -53,6 +53,7 @@ class Look:
         refused: Why this process does not serve it, where it does not.
         last_run: The run asked for last.
         queue: What Redis knows; None where it does not answer.
+        is_compiled: Whether what a request waits for is compiled here.
     """
 
     totals: Totals
@@ -62,6 +63,7 @@ class Look:
     refused: str | None
     last_run: TrainingRun | None
     queue: QueueState | None
+    is_compiled: bool
 
 
 def problems(look: Look) -> list[Finding]:
@@ -71,6 +73,7 @@ def problems(look: Look) -> list[Finding]:
         *_of_processes(look.queue, look.last_run),
         *_of_training(look),
         *_of_ingestion(look.totals),
+        *_of_installation(look),
     ]
 
 
@@ -189,6 +192,18 @@ def _of_ingestion(totals: Totals) -> Iterator[Finding]:
             Sentence("No interaction has come in for %(span)s.", span=now() - newest),
             Sentence(
                 "Does the shop still send them? Its log would show refusals of POST /api/v1/interactions."
+            ),
+        )
+
+
+def _of_installation(look: Look) -> Iterator[Finding]:
+    if not look.is_compiled:
+        yield Finding(
+            "not_compiled",
+            Sentence("Lists take longer than they need: what a request waits for is not compiled here."),
+            Sentence(
+                "Where there is a C compiler: python setup.py build_ext --inplace, then start the web"
+                " processes anew."
             ),
         )
 

@@ -9,6 +9,7 @@ from recsvc import queues
 from recsvc.config import current_config
 from recsvc.errors import DamagedVersionError, ModelStoreUnavailableError, QueueUnavailableError
 from recsvc.queues import QueueState
+from recsvc.recommender import kernels
 from recsvc.services import attribution, diagnosis, registry, stock, training
 from recsvc.services.attribution import Attributed, Comparison
 from recsvc.services.diagnosis import Finding, Look
@@ -102,7 +103,8 @@ def status() -> Status:
     newest = training.page(before=None, limit=1, status=None)
     last_run = newest[0] if newest else None
     queue = _queue()
-    look = Look(counted, taken, totals.recent(_RECENT), active, refused, last_run, queue)
+    recent = totals.recent(_RECENT)
+    look = Look(counted, taken, recent, active, refused, last_run, queue, kernels.IS_COMPILED)
     return Status(
         problems=diagnosis.problems(look),
         improvements=diagnosis.improvements(look),

@@ -21,7 +21,7 @@ from recsvc.errors import DamagedVersionError
 from recsvc.storage.signing import Signer
 
 MANIFEST = "manifest.json"
-FORMAT = 3
+FORMAT = 4
 
 Arrays = dict[str, NDArray[Any]]
 Manifest = dict[str, Any]

@@ -19,6 +19,7 @@ from recsvc.sentences import Sentence
 from recsvc.services import registry, training
 from recsvc.services.importing import uploads
 from recsvc.services.serving import serving
+from recsvc.storage.artifacts import FORMAT
 from recsvc.storage.models import now
 
 KEY = "admin-key-of-the-settings"
@@ -112,7 +113,7 @@ def test_the_overview_tells_in_portuguese_why_the_active_version_cannot_be_serve
 
     said = operator.say("overview")
 
-    assert f"{trained}: manifest.json não é do formato 3. Treine de novo." in said
+    assert f"{trained}: manifest.json não é do formato {FORMAT}. Treine de novo." in said
 
 
 @pytest.mark.parametrize(

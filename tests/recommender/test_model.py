@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -54,7 +56,11 @@ def test_a_list_may_hold_what_is_shown_asked_for_and_not_excluded(options, expec
     chosen = selection(5, **options)
 
     assert chosen.everything().tolist() == expected
-    assert chosen.among(np.array([4, 1, 0, 3, 2])).tolist() == [i for i in [4, 1, 0, 3, 2] if i in expected]
+    near, others = np.array([0, 3, 9, 1, 2], np.float32), np.array([4, 0, 4])
+    of_near, related = chosen.nearest(near, others, 2)
+    nearest = [item for item in (2, 1, 4, 3) if item in expected][:2]
+    assert of_near.tolist() == sorted({*nearest, *(set(expected) & {0, 4})})
+    assert related == len(nearest)
 
 
 # --- a small catalogue, by hand
@@ -501,16 +507,46 @@ def test_terms_of_cold_items_alone_can_be_told(shop_model, history_of):
 
 
 def test_a_model_survives_its_arrays(shop_model, history_of):
-    again = Model.from_arrays(shop_model.arrays())
+    voices = {name: voice.served() for name, voice in shop_model.voices.items()}
+    served = replace(shop_model, voices=voices)
+
+    again = Model.from_arrays(served.arrays())
 
     history = history_of({3: 1, 8: 2}, [0])
     for one, other in zip(
         again.recommend(history, 50, selection(290)),
-        shop_model.recommend(history, 50, selection(290)),
+        served.recommend(history, 50, selection(290)),
         strict=True,
     ):
         assert one.tolist() == other.tolist()
     assert list(again.voices) == list(shop_model.voices)
+    for name, array in again.arrays().items():
+        assert array.tobytes() == shop_model.arrays()[name].tobytes(), name
+
+
+def test_what_is_served_scores_as_what_was_fitted_but_for_rounding(shop_model, history_of):
+    again = Model.from_arrays(shop_model.arrays())
+    prepared, fitted = (model.prepare(history_of({3: 1, 8: 2}, [0])) for model in (again, shop_model))
+    every = np.arange(290)
+
+    difference = again.scores(prepared, every) - shop_model.scores(fitted, every)
+    assert np.abs(difference).max() < 0.02 * np.ptp(shop_model.scores(fitted, every))
+    assert difference.any()
+
+
+def test_a_cold_item_without_features_is_known_for_one_when_it_is_served(hybrid_of, model_of):
+    hybrid = replace(
+        hybrid_of([[0.3, -0.7], [0.11, 0.02], [0.11, 0.5]], item_features=[[0, 0.48, 0]]),
+        mean_item=np.array([0.11, 0.02, 0.4], np.float32),
+        biases=np.array([0.1, 0.4, 0.4], np.float32),
+    )
+    model = model_of([2, 0, 0], {"lightfm": hybrid}, [1], item_feature_keys=[5])
+
+    served = Model.from_arrays(model.arrays())
+
+    later = served.introduce(served.foretell([[], [5]]))
+    assert served.newcomers.has_features.tolist() == [False, True]
+    assert later.has_features.tolist() == [False, True, False, True]
 
 
 def test_each_array_that_is_missing_is_named(shop_model):

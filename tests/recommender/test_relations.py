@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import sparse
 
-from recsvc.recommender.relations import Near, Relations, join, strongest
+from recsvc.recommender.relations import Relations, join, strongest
 
 # 0 is related to 1 and 2, 1 to 0, 2 to nothing, 3 to all others.
 DENSE = np.array([[0, 2, 0.5, 0], [4, 0, 0, 0], [0, 0, 0, 0], [1, 1, -1, 0]], np.float32)
@@ -22,22 +22,20 @@ def relations() -> Relations:
 
 def test_a_score_is_the_sum_of_strength_times_source_times_weight(relations, history_of):
     # 1.5 · 1 · row 0, and 2 · ½ · row 1.
-    scores = relations.opinion(history_of({0: 1.5, 1: 2})).near.scores
+    scores = relations.opinion(history_of({0: 1.5, 1: 2})).near
 
     assert scores.tolist() == [4, 3, 0.75, 0]
 
 
 def test_a_disliked_item_counts_three_tenths_against_what_is_related(relations, history_of):
-    scores = relations.opinion(history_of({0: -1})).near.scores
+    scores = relations.opinion(history_of({0: -1})).near
 
     assert scores.tolist() == pytest.approx([0, -0.6, -0.15, 0])
 
 
 @pytest.mark.parametrize("strengths", [{}, {2: 5}], ids=["an empty history", "nothing is related"])
 def test_where_nothing_is_related_all_scores_are_zero(relations, history_of, strengths):
-    near = relations.opinion(history_of(strengths)).near
-    assert near.scores.tolist() == [0, 0, 0, 0]
-    assert near.best(5).tolist() == []
+    assert relations.opinion(history_of(strengths)).near.tolist() == [0, 0, 0, 0]
     assert relations.score_all([history_of(strengths)]).tolist() == [[0, 0, 0, 0]]
 
 
@@ -47,9 +45,7 @@ def test_many_histories_are_scored_as_each_alone(relations, history_of):
     scores = relations.score_all(histories)
 
     assert scores.dtype == np.float32
-    assert scores == pytest.approx(
-        np.stack([relations.opinion(history).near.scores for history in histories])
-    )
+    assert scores == pytest.approx(np.stack([relations.opinion(history).near for history in histories]))
 
 
 def test_shares_are_the_terms_of_the_score_in_the_order_asked(relations, history_of):
@@ -69,7 +65,7 @@ def test_shares_add_up_to_the_score(relations, history_of):
 
     shares = relations.opinion(history).shares(EVERY)
 
-    assert shares.sum(axis=0) == pytest.approx(relations.opinion(history).near.scores)
+    assert shares.sum(axis=0) == pytest.approx(relations.opinion(history).near)
 
 
 def test_an_empty_history_has_no_shares(relations, history_of):
@@ -124,7 +120,7 @@ def test_relations_survive_their_arrays(relations, history_of):
     again = Relations.from_arrays(relations.arrays(), 4)
 
     # Row 0, and 2 · 2 · row 3.
-    assert again.opinion(history_of({0: 1, 3: 2})).near.scores.tolist() == [4, 6, -3.5, 0]
+    assert again.opinion(history_of({0: 1, 3: 2})).near.tolist() == [4, 6, -3.5, 0]
 
 
 @pytest.mark.parametrize("name", ["bounds", "items", "weights", "sources"])
@@ -151,24 +147,3 @@ def test_an_array_of_another_shape_is_refused(relations, name, misshape):
 def test_relations_of_another_number_of_items_are_refused(relations):
     with pytest.raises(ValueError, match="has shape"):
         Relations.from_arrays(relations.arrays(), 5)
-
-
-@pytest.mark.parametrize("items", [6, 6_000], ids=["of a few items", "of many items"])
-def test_the_best_of_what_is_near_are_distinct_and_above_nothing(items):
-    scores = np.zeros(items)
-    scores[[1, 2, 3, 5]] = [0.5, 3.0, -1.0, 2.0]
-    near = Near(scores, np.array([5, 2, 2, 1, 3, 5, 4], np.int32))  # what was related to 4 added up to 0
-
-    assert sorted(near.best(None).tolist()) == [1, 2, 5]
-    assert sorted(near.best(2).tolist()) == [2, 5]
-    assert near.best(1).tolist() == [2]
-    assert near.best(1).dtype == np.intp
-
-
-def test_what_is_near_by_several_voices_is_summed_by_their_weights():
-    one, other = Near(np.array([0, 1.0, 0]), np.array([1])), Near(np.array([2.0, 1.0, 0]), np.array([0, 1]))
-
-    both = Near.sum([(2.0, one), (0.5, other)])
-
-    assert both.scores.tolist() == [1.0, 2.5, 0]
-    assert sorted(both.best(None).tolist()) == [0, 1]

@@ -45,6 +45,7 @@ WELL = Look(
     refused=None,
     last_run=run("succeeded"),
     queue=QueueState(NOTHING_WAITS, workers=1, scheduler_seen_at=ago(seconds=5)),
+    is_compiled=True,
 )
 
 
@@ -86,6 +87,7 @@ def test_a_shop_that_is_well_has_no_problem_and_nothing_to_improve():
         ({"last_run": run("failed", error="no space left")}, "last_run_failed", "no space left"),
         ({"active": version(created_at=ago(hours=37))}, "model_old", "37 hours old"),
         ({"totals__newest_interaction_at": ago(days=3)}, "nothing_comes_in", "for 3 days"),
+        ({"is_compiled": False}, "not_compiled", "not compiled here"),
     ],
 )
 def test_each_problem_is_told_alone_with_what_to_do(changes, code, said):

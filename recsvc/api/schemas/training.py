@@ -128,7 +128,7 @@ class ModelVersionSchema(Schema):
             "example": True,
         },
     )
-    manifest = fields.Dict(required=True, metadata={"example": {"version": EXAMPLE_VERSION, "format": 3}})
+    manifest = fields.Dict(required=True, metadata={"example": {"version": EXAMPLE_VERSION, "format": 4}})
 
 
 class ModelVersionList(Schema):

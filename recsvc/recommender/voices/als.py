@@ -14,6 +14,7 @@ from threadpoolctl import threadpool_limits
 
 from recsvc.recommender.examples import Examples, History
 from recsvc.recommender.factors import FoldedInVoice, System, damp, damping_of
+from recsvc.recommender.one_byte import OneByteRows, rounded
 from recsvc.recommender.voice import Arrays, OnProgress, Parameters, checked
 
 _COMPONENTS = (64, 256, 512)
@@ -37,14 +38,13 @@ class AlternatingLeastSquares(FoldedInVoice):
     solved for against the identity.
 
     Attributes:
-        embeddings: float32, shape (n, d).
+        embeddings: Shape (n, d).
         confidence: float32, shape (n,): how much a like of strength 1 counts beside an unobserved one, if it
             is the user's only one.
     """
 
     name = "als"
 
-    embeddings: NDArray[np.float32]
     confidence: NDArray[np.float32]
 
     @classmethod
@@ -127,12 +127,13 @@ class AlternatingLeastSquares(FoldedInVoice):
 
     def arrays(self) -> Arrays:
         """What has to be kept."""
-        return {"embeddings": self.embeddings, "confidence": self.confidence}
+        return {**rounded(self.embeddings).arrays(), "confidence": self.confidence}
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, NDArray[Any]], items: int) -> Self:
         """Takes mapped arrays."""
-        return cls(**checked(arrays, {"embeddings": (items, -1), "confidence": (items,)}))
+        embeddings = OneByteRows.from_arrays(arrays, items)
+        return cls(embeddings, **checked(arrays, {"confidence": (items,)}))
 
 
 def _longer(parameters: Parameters, components: int) -> list[Parameters]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Self
 
 import numpy as np
@@ -13,6 +13,7 @@ from scipy import sparse
 from recsvc.recommender.examples import Examples, History
 from recsvc.recommender.factors import FoldedInVoice, System
 from recsvc.recommender.lightfm_model import Fitting, LightFMParameters, fit_by_epoch
+from recsvc.recommender.one_byte import OneByteRows, rounded
 from recsvc.recommender.voice import Arrays, OnProgress, Parameters, checked
 
 # Fold-in's constants were chosen on validation splits of a sparse and a dense data set; each is a plateau,
@@ -42,7 +43,7 @@ class LightFMHybrid(FoldedInVoice):
     Embeddings are rotated so that Σ q qᵀ is diagonal, which changes no product.
 
     Attributes:
-        embeddings: float32, shape (n, d).
+        embeddings: Shape (n, d).
         biases: float32, shape (n,).
         spectrum: float32, shape (d,): mean squares of the embeddings' components.
         mean_item: float32, shape (d + 1,): embedding and bias of an item of which nothing is known.
@@ -55,7 +56,6 @@ class LightFMHybrid(FoldedInVoice):
     name = "lightfm"
     speaks_of_cold = True
 
-    embeddings: NDArray[np.float32]
     biases: NDArray[np.float32]
     spectrum: NDArray[np.float32]
     mean_item: NDArray[np.float32]
@@ -190,13 +190,22 @@ class LightFMHybrid(FoldedInVoice):
         """Adds the items' biases."""
         return scores + self.biases[items]
 
+    def served(self) -> Self:
+        """The voice with rounded embeddings."""
+        if isinstance(self.embeddings, OneByteRows):
+            return self
+        # Rounded like the items', so that an item without features still is exactly the mean.
+        mean_embedding = rounded(self.mean_item[None, :-1])[slice(None)][0]
+        mean_item = np.append(mean_embedding, self.mean_item[-1])
+        return replace(super().served(), mean_item=mean_item)
+
     def arrays(self) -> Arrays:
         """What has to be kept."""
         return {
-            "embeddings": self.embeddings,
+            **rounded(self.embeddings).arrays(),
             "biases": self.biases,
             "spectrum": self.spectrum,
-            "mean_item": self.mean_item,
+            "mean_item": self.served().mean_item,
             "item_features": self.item_features,
             "user_features": self.user_features,
             "mean_user": self.mean_user,
@@ -205,10 +214,9 @@ class LightFMHybrid(FoldedInVoice):
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, NDArray[Any]], items: int) -> Self:
         """Takes mapped arrays."""
-        embeddings = arrays.get("embeddings", np.empty((0, 0)))
-        length = embeddings.shape[1] if embeddings.ndim == 2 else -1
+        embeddings = OneByteRows.from_arrays(arrays, items)
+        length = embeddings.shape[1]
         shapes = {
-            "embeddings": (items, length),
             "biases": (items,),
             "spectrum": (length,),
             "mean_item": (length + 1,),
@@ -217,7 +225,7 @@ class LightFMHybrid(FoldedInVoice):
             "mean_user": (length,),
         }
         found: dict[str, Any] = dict(checked(arrays, shapes))
-        return cls(**found)
+        return cls(embeddings, **found)
 
 
 def _fit(examples: Examples, parameters: Parameters) -> Iterator[Fitting]:

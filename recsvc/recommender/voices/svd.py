@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from recsvc.recommender.examples import Examples, History
 from recsvc.recommender.factors import FactorVoice, damp, multiply
+from recsvc.recommender.one_byte import OneByteRows, rounded
 from recsvc.recommender.variations import Variations
 from recsvc.recommender.voice import Arrays, OnProgress, Parameters, checked
 
@@ -36,14 +37,13 @@ class TruncatedSVD(FactorVoice):
     al. 2021). The decomposition is randomised (Halko, Martinsson and Tropp 2011).
 
     Attributes:
-        embeddings: float32, shape (n, d).
+        embeddings: Shape (n, d).
         sources: float32, shape (n,): what an item counts for in a history.
         targets: float32, shape (n,): what a candidate's product is multiplied with.
     """
 
     name = "svd"
 
-    embeddings: NDArray[np.float32]
     sources: NDArray[np.float32]
     targets: NDArray[np.float32]
 
@@ -105,13 +105,13 @@ class TruncatedSVD(FactorVoice):
 
     def arrays(self) -> Arrays:
         """What has to be kept."""
-        return {"embeddings": self.embeddings, "sources": self.sources, "targets": self.targets}
+        return {**rounded(self.embeddings).arrays(), "sources": self.sources, "targets": self.targets}
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, NDArray[Any]], items: int) -> Self:
         """Takes mapped arrays."""
-        shapes = {"embeddings": (items, -1), "sources": (items,), "targets": (items,)}
-        return cls(**checked(arrays, shapes))
+        embeddings = OneByteRows.from_arrays(arrays, items)
+        return cls(embeddings, **checked(arrays, {"sources": (items,), "targets": (items,)}))
 
 
 def _decompose(

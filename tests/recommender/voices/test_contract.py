@@ -133,11 +133,19 @@ def test_no_items_have_no_shares(voice, histories):
 
 
 def test_it_survives_its_arrays(voice, histories):
+    served = voice.served()
     again = type(voice).from_arrays(voice.arrays(), ITEMS)
 
     for history in histories.values():
-        assert again.score(history, EVERY).tolist() == voice.score(history, EVERY).tolist()
-        assert again.opinion(history).shares(EVERY).tolist() == voice.opinion(history).shares(EVERY).tolist()
+        assert again.score(history, EVERY).tolist() == served.score(history, EVERY).tolist()
+        assert again.opinion(history).shares(EVERY).tolist() == served.opinion(history).shares(EVERY).tolist()
+
+
+def test_it_is_served_nearly_as_it_was_fitted(voice, histories):
+    for history in histories.values():
+        fitted = voice.score(history, EVERY)
+        spread = max(float(np.ptp(fitted)), 1e-6)
+        assert np.abs(voice.served().score(history, EVERY) - fitted).max() < 0.03 * spread
 
 
 def test_arrays_that_cannot_be_written_to_serve_as_well(voice, histories):

@@ -1,0 +1,360 @@
+# cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True, initializedcheck=False
+"""What `plain` does, compiled. Every index is checked: arrays come from files.
+
+The interpreter's lock is kept: to give it away for a tenth of a millisecond, and to wait for it again beside
+other requests, would cost a list more than it gains.
+"""
+
+import numpy as np
+
+from libc.stdint cimport int8_t, int32_t, int64_t, uint8_t
+
+cdef extern from *:
+    """
+    #if defined(__GNUC__)
+    #define FETCH(address) __builtin_prefetch(address)
+    #else
+    #define FETCH(address)
+    #endif
+
+    #if defined(__x86_64__) && defined(__gnu_linux__) && defined(__GNUC__) && __GNUC__ >= 12
+    #define FOR_EACH_PROCESSOR __attribute__((target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")))
+    #else
+    #define FOR_EACH_PROCESSOR
+    #endif
+
+    #define BLOCK 32
+    #define LANES 64  /* sums that are taken side by side: the bytes that come from memory together */
+
+    /* The next row is somewhere else: it is on its way while one is multiplied. */
+    FOR_EACH_PROCESSOR
+    static void multiply(const int8_t *numbers, const float *units, ptrdiff_t length, const ptrdiff_t *chosen,
+                         ptrdiff_t count, const float *vector, float *products) {
+        for (ptrdiff_t place = 0; place < count; place++) {
+            const int8_t *row = numbers + chosen[place] * length;
+            const int8_t *next = numbers + chosen[place + 1 < count ? place + 1 : place] * length;
+            float sums[LANES] = {0}, sum = 0;
+            ptrdiff_t column = 0;
+            for (; column + LANES <= length; column += LANES) {
+                FETCH(next + column);
+                for (int lane = 0; lane < LANES; lane++)
+                    sums[lane] += row[column + lane] * vector[column + lane];
+            }
+            for (; column < length; column++)
+                sum += row[column] * vector[column];
+            for (int half = LANES / 2; half; half /= 2)
+                for (int lane = 0; lane < half; lane++)
+                    sums[lane] += sums[lane + half];
+            products[place] = units[chosen[place]] * (sums[0] + sum);
+        }
+    }
+
+    /* Most items have nothing above the least that is of use: they are passed over in blocks. */
+    FOR_EACH_PROCESSOR
+    static ptrdiff_t collect(const float *numbers, ptrdiff_t begin, ptrdiff_t end, float least, ptrdiff_t *found) {
+        ptrdiff_t count = 0;
+        for (; begin < end; begin += BLOCK) {
+            int some = 0, length = end - begin < BLOCK ? end - begin : BLOCK;
+            if (length == BLOCK)
+                for (int lane = 0; lane < BLOCK; lane++)
+                    some |= numbers[begin + lane] > least;
+            for (int lane = 0; lane < length && (some || length < BLOCK); lane++) {
+                found[count] = begin + lane;
+                count += numbers[begin + lane] > least;
+            }
+        }
+        return count;
+    }
+    """
+    void FETCH(const void *address)
+    Py_ssize_t collect(
+        const float *numbers, Py_ssize_t begin, Py_ssize_t end, float least, Py_ssize_t *found
+    )
+    void multiply(
+        const int8_t *numbers,
+        const float *units,
+        Py_ssize_t length,
+        const Py_ssize_t *chosen,
+        Py_ssize_t count,
+        const float *vector,
+        float *products,
+    )
+
+cdef enum:
+    NUMBERS_A_LINE = 16
+    AT_ONCE = 512
+    ROUNDS = 3
+
+ctypedef fused real:
+    float
+    double
+
+
+def relate(
+    const int64_t[::1] bounds,
+    const int32_t[::1] items,
+    const float[::1] weights,
+    const Py_ssize_t[::1] history,
+    const float[::1] counting,
+):
+    cdef Py_ssize_t size = bounds.shape[0] - 1, rows = history.shape[0], row, entry, begin, ahead
+    _check(bounds, items, weights, history, counting)
+    sums = np.zeros(size, np.float32)
+    cdef float[::1] summed = sums
+    for row in range(rows):
+        begin = bounds[history[row]]
+        ahead = bounds[history[row + 1]] - begin if row + 1 < rows else 0
+        for entry in range(begin, bounds[history[row] + 1]):
+            if (entry - begin) % NUMBERS_A_LINE == 0 and entry + ahead < items.shape[0]:
+                FETCH(&items[entry + ahead])
+                FETCH(&weights[entry + ahead])
+            if not 0 <= items[entry] < size:
+                raise IndexError(f"a related item is none of {size}")
+            summed[items[entry]] += weights[entry] * counting[row]
+    return sums
+
+
+def shares(
+    const int64_t[::1] bounds,
+    const int32_t[::1] items,
+    const float[::1] weights,
+    const Py_ssize_t[::1] history,
+    const float[::1] counting,
+    const Py_ssize_t[::1] wanted,
+):
+    cdef Py_ssize_t size = bounds.shape[0] - 1, row, entry, column
+    _check(bounds, items, weights, history, counting)
+    found = np.zeros((history.shape[0], wanted.shape[0]), np.float32)
+    cdef float[:, ::1] added = found
+    # 0 is of all other items.
+    cdef int32_t[::1] columns = np.zeros(size, np.int32)
+    for column in range(wanted.shape[0]):
+        if not 0 <= wanted[column] < size:
+            raise IndexError(f"item {wanted[column]} is none of {size}")
+        columns[wanted[column]] = column + 1
+    for row in range(history.shape[0]):
+        for entry in range(bounds[history[row]], bounds[history[row] + 1]):
+            if not 0 <= items[entry] < size:
+                raise IndexError(f"a related item is none of {size}")
+            column = columns[items[entry]]
+            if column:
+                added[row, column - 1] = weights[entry] * counting[row]
+    return found
+
+
+def nearest(
+    const float[::1] sums,
+    const Py_ssize_t[::1] others,
+    Py_ssize_t most,
+    recommendable,
+    const Py_ssize_t[::1] excluded,
+    const Py_ssize_t[::1] members,
+):
+    cdef const uint8_t[::1] is_open = recommendable.view(np.uint8)
+    cdef Py_ssize_t size = sums.shape[0], begin, place, item, found, length = 0, distinct = 0, related
+    cdef float least = 0
+    room = np.empty(ROUNDS * most + AT_ONCE + others.shape[0], np.intp)
+    cdef Py_ssize_t[::1] chosen = room
+    if is_open.shape[0] < size:
+        raise ValueError(f"of {size} items {is_open.shape[0]} are told whether lists may hold them")
+    for begin in range(0, size if most else 0, AT_ONCE):
+        found = collect(&sums[0], begin, min(begin + AT_ONCE, size), least, &chosen[length])
+        for place in range(length, length + found):
+            if _is_allowed(chosen[place], is_open, excluded, members):
+                chosen[length] = chosen[place]
+                length += 1
+        if length > ROUNDS * most:
+            least = _keep_best(sums, chosen, length, most)
+            length = most
+    if length > most:
+        _keep_best(sums, chosen, length, most)
+        length = most
+    related = length
+    for place in range(others.shape[0]):
+        if not 0 <= others[place] < is_open.shape[0]:
+            raise IndexError(f"item {others[place]} is none of {is_open.shape[0]}")
+        if _is_allowed(others[place], is_open, excluded, members):
+            chosen[length] = others[place]
+            length += 1
+    _sort(chosen, length)
+    for place in range(length):
+        if place == 0 or chosen[place] != chosen[distinct - 1]:
+            chosen[distinct] = chosen[place]
+            distinct += 1
+    return room[:distinct], related
+
+
+def best_places(const real[::1] scores, Py_ssize_t most):
+    cdef Py_ssize_t place, length = 0
+    most = min(most, scores.shape[0])
+    found = np.empty(most, np.intp)
+    cdef Py_ssize_t[::1] chosen = found
+    cdef real[::1] kept = np.empty(most, np.float32 if real is float else np.float64)
+    for place in range(scores.shape[0] if most else 0):
+        if length < most or scores[place] > kept[0]:
+            length = _offer(kept, chosen, length, most, scores[place], place)
+    # The worst goes to the end, time and again.
+    for place in range(length - 1, 0, -1):
+        kept[0], kept[place] = kept[place], kept[0]
+        chosen[0], chosen[place] = chosen[place], chosen[0]
+        _sink(kept, chosen, 0, place)
+    return found
+
+
+def rows(const int8_t[:, ::1] numbers, const float[::1] units, const Py_ssize_t[::1] chosen):
+    cdef Py_ssize_t place, column
+    _check_rows(numbers, units, chosen)
+    found = np.empty((chosen.shape[0], numbers.shape[1]), np.float32)
+    cdef float[:, ::1] written = found
+    for place in range(chosen.shape[0]):
+        for column in range(numbers.shape[1]):
+            written[place, column] = numbers[chosen[place], column] * units[chosen[place]]
+    return found
+
+
+def products(
+    const int8_t[:, ::1] numbers,
+    const float[::1] units,
+    const Py_ssize_t[::1] chosen,
+    const float[::1] vector,
+):
+    cdef Py_ssize_t count = chosen.shape[0], length = numbers.shape[1]
+    _check_rows(numbers, units, chosen)
+    if vector.shape[0] != length:
+        raise ValueError(f"rows of {length} numbers, and a vector of {vector.shape[0]}")
+    found = np.zeros(count, np.float32)
+    cdef float[::1] written = found
+    if count and length:
+        multiply(&numbers[0, 0], &units[0], length, &chosen[0], count, &vector[0], &written[0])
+    return found
+
+
+cdef int _check(
+    const int64_t[::1] bounds,
+    const int32_t[::1] items,
+    const float[::1] weights,
+    const Py_ssize_t[::1] history,
+    const float[::1] counting,
+) except -1:
+    """Raises where a row is not there."""
+    cdef Py_ssize_t size = bounds.shape[0] - 1, row
+    if weights.shape[0] != items.shape[0] or counting.shape[0] != history.shape[0]:
+        raise ValueError("as many weights as items, and as many numbers as rows, belong together")
+    for row in range(history.shape[0]):
+        if not 0 <= history[row] < size:
+            raise IndexError(f"row {history[row]} is none of {size}")
+        if not 0 <= bounds[history[row]] <= bounds[history[row] + 1] <= items.shape[0]:
+            raise IndexError(f"row {history[row]} is not within {items.shape[0]} entries")
+    return 0
+
+
+cdef int _check_rows(
+    const int8_t[:, ::1] numbers, const float[::1] units, const Py_ssize_t[::1] chosen
+) except -1:
+    """Raises where a row is not there."""
+    cdef Py_ssize_t place
+    if units.shape[0] != numbers.shape[0]:
+        raise ValueError(f"{numbers.shape[0]} rows, and units of {units.shape[0]}")
+    for place in range(chosen.shape[0]):
+        if not 0 <= chosen[place] < numbers.shape[0]:
+            raise IndexError(f"row {chosen[place]} is none of {numbers.shape[0]}")
+    return 0
+
+
+cdef bint _is_allowed(
+    Py_ssize_t item,
+    const uint8_t[::1] is_open,
+    const Py_ssize_t[::1] excluded,
+    const Py_ssize_t[::1] members,
+) noexcept:
+    return is_open[item] and not _is_in(item, excluded) and (members is None or _is_in(item, members))
+
+
+cdef float _keep_best(
+    const float[::1] scores, Py_ssize_t[::1] items, Py_ssize_t length, Py_ssize_t most
+) noexcept:
+    """Moves so many of the best items to the front (Hoare 1961: FIND); returns the score of the worst of them."""
+    cdef Py_ssize_t low = 0, high = length - 1, left, right, pivot
+    cdef float worst
+    while low < high:
+        pivot, left, right = items[(low + high) // 2], low, high
+        while left <= right:
+            while _is_worse(scores[pivot], pivot, scores[items[left]], items[left]):
+                left += 1
+            while _is_worse(scores[items[right]], items[right], scores[pivot], pivot):
+                right -= 1
+            if left <= right:
+                items[left], items[right] = items[right], items[left]
+                left += 1
+                right -= 1
+        if most - 1 <= right:
+            high = right
+        elif most - 1 >= left:
+            low = left
+        else:
+            break
+    worst = scores[items[0]]
+    for left in range(1, most):
+        worst = min(worst, scores[items[left]])
+    return worst
+
+
+cdef bint _is_in(Py_ssize_t item, const Py_ssize_t[::1] ascending) noexcept:
+    cdef Py_ssize_t low = 0, high = ascending.shape[0], middle
+    while low < high:
+        middle = (low + high) // 2
+        if ascending[middle] < item:
+            low = middle + 1
+        else:
+            high = middle
+    return low < ascending.shape[0] and ascending[low] == item
+
+
+cdef inline bint _is_worse(real score, Py_ssize_t item, real other, Py_ssize_t than) noexcept:
+    return score < other or (score == other and item > than)
+
+
+cdef inline Py_ssize_t _offer(
+    real[::1] scores, Py_ssize_t[::1] items, Py_ssize_t length, Py_ssize_t most, real score, Py_ssize_t item
+) noexcept:
+    """Takes an entry that is better than the worst into a heap of so many; returns its new length."""
+    cdef Py_ssize_t place
+    if length == most:
+        scores[0], items[0] = score, item
+        _sink(scores, items, 0, length)
+        return length
+    scores[length], items[length] = score, item
+    if length + 1 == most:
+        for place in range(most // 2 - 1, -1, -1):
+            _sink(scores, items, place, most)
+    return length + 1
+
+
+cdef void _sink(real[::1] scores, Py_ssize_t[::1] items, Py_ssize_t place, Py_ssize_t length) noexcept:
+    """Restores a heap, the worst on top, in which only the entry at one place may be too high."""
+    cdef Py_ssize_t below, item = items[place]
+    cdef real score = scores[place]
+    while 2 * place + 1 < length:
+        below = 2 * place + 1
+        if below + 1 < length and _is_worse(scores[below + 1], items[below + 1], scores[below], items[below]):
+            below += 1
+        if not _is_worse(scores[below], items[below], score, item):
+            break
+        scores[place], items[place] = scores[below], items[below]
+        place = below
+    scores[place], items[place] = score, item
+
+
+cdef void _sort(Py_ssize_t[::1] items, Py_ssize_t length) noexcept:
+    """Shell's sort: they are few."""
+    cdef Py_ssize_t gap = 1, place, back, item
+    while gap < length // 3:
+        gap = 3 * gap + 1
+    while gap:
+        for place in range(gap, length):
+            item, back = items[place], place
+            while back >= gap and items[back - gap] > item:
+                items[back] = items[back - gap]
+                back -= gap
+            items[back] = item
+        gap //= 3
