@@ -21,6 +21,7 @@ _SCORED_WHOLE = 1_500  # so many items are scored without a search for candidate
 _RELATED = 200  # candidates related to the history
 _POPULAR = 30
 _COLD = 30
+_COMPARED_AT_ONCE = 10_000
 
 
 @dataclass(frozen=True)
@@ -116,10 +117,8 @@ class Model(Scoring):
             place = int(locate(newcomers.indexes, np.array([item]))[0])
             if self.hybrid is None or place < 0 or not newcomers.has_features[place]:
                 return np.empty(0, np.intp), np.empty(0, np.float32)
-            rows = np.concatenate([self.hybrid.embeddings[:], newcomers.later[:, :-1]])
-            alike = _cosines(rows, newcomers.embeddings_of(np.array([item]))[0])
             candidates = selection.everything()
-            scores = alike[candidates]
+            scores = self._cosines(candidates, item, newcomers)
         else:
             prepared = self.prepare(History(np.array([item]), np.ones(1, np.float32)), newcomers)
             candidates = self._candidates(k, selection, prepared)
@@ -151,6 +150,19 @@ class Model(Scoring):
         scores[np.isin(items, nameless)] = scores.min(initial=0.0) - 1
         return scores
 
+    def _cosines(self, items: NDArray[np.intp], item: int, newcomers: Newcomers) -> NDArray[np.float32]:
+        vector = newcomers.embeddings_of(np.array([item]))[0]
+        cosines = np.zeros(len(items), np.float32)
+        # A few at a time: the vectors of all would take four times as much memory as the model has for them.
+        for begin in range(0, len(items), _COMPARED_AT_ONCE):
+            some = items[begin : begin + _COMPARED_AT_ONCE]
+            vectors = self.vectors(some, newcomers)
+            assert vectors is not None
+            lengths = np.linalg.norm(vectors, axis=1) * np.linalg.norm(vector)
+            place = cosines[begin : begin + len(some)]
+            np.divide(vectors @ vector, lengths, out=place, where=lengths > 0)
+        return cosines
+
     def _candidates(self, k: int, selection: Selection, prepared: Prepared) -> NDArray[np.intp]:
         choice = len(selection.recommendable) if selection.members is None else len(selection.members)
         near = self._near(prepared)
@@ -177,12 +189,3 @@ class Model(Scoring):
             return near
         # One voice alone finds candidates even where the blend gives it no weight.
         return max(of_voices, key=lambda of_voice: of_voice[0])[1] if of_voices else None
-
-
-def _cosines(rows: NDArray[np.float32], vector: NDArray[np.float32]) -> NDArray[np.float32]:
-    lengths = np.linalg.norm(rows, axis=1) * np.linalg.norm(vector)
-    products = rows @ vector
-    cosines: NDArray[np.float32] = np.divide(
-        products, lengths, out=np.zeros_like(products), where=lengths > 0
-    )
-    return cosines
