@@ -6,13 +6,14 @@ data of every step come from memory again; compiled, a list takes few steps.
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from recsvc.recommender.kernels.plain import best_places, nearest, products, relate, rows, shares
 else:
     try:
-        from recsvc.recommender.kernels import compiled as _chosen
+        _chosen = import_module(f"{__name__}.compiled")
     except ImportError:
         from recsvc.recommender.kernels import plain as _chosen
     best_places, nearest, shares = _chosen.best_places, _chosen.nearest, _chosen.shares
