@@ -14,6 +14,7 @@ from recsvc.recommender.blend import Blend, learn_blend
 from recsvc.recommender.evaluation import rank_all
 from recsvc.recommender.examples import Examples, History
 from recsvc.recommender.interactions import InteractionColumns, InteractionMatrix
+from recsvc.recommender.judging import Judge, Jury, K
 from recsvc.recommender.metrics import evaluate_lists
 from recsvc.recommender.model import Model
 from recsvc.recommender.relations import RelatedVoice
@@ -24,10 +25,10 @@ from recsvc.recommender.voices import voices as known_voices
 from recsvc.recommender.voices.lightfm import LightFMHybrid
 from recsvc.recommender.voices.popularity import Popularity
 
-K = 20
 _SHARE = 0.2
 _FEWEST_ITEMS = 5
-_MOST_USERS = 2_000
+_MOST_USERS = 5_000
+_SOME_USERS = 2_000
 _FEWEST_USERS = 20  # fewer say nothing
 _USERS_IN_TIME = 300  # so many, and the split is by time
 # What part of the time a voice takes, roughly, for a progress bar.
@@ -42,7 +43,7 @@ class Choice:
         voices: Fitted to what was not held out, in the order of their names.
         parameters: Of each.
         blend: Learned with them.
-        held_out: What was held out; None where too little could be.
+        held_out: What was held out of those that the blend was learned by; None where too little could be.
         fit_seconds: Spent in fits.
         judging_seconds: Spent in judging fits, and in learning the blend.
         left_out: Voices that were fitted, but have no weight.
@@ -102,8 +103,12 @@ def choose(
         ValueError: A fit diverged.
     """
     rest = examples if held_out is None else examples.rest_of(matrix, held_out)
-    histories = examples.histories(held_out) if held_out is not None else _any_histories(examples)
-    judge = None if held_out is None else _Judge(held_out, histories, examples.threads)
+    judge, some = None, held_out
+    if held_out is not None:
+        some, others = _divide(held_out, examples.seed)
+        juries = [Jury(examples.histories(part), part.relevant) for part in (some, others)]
+        judge = Judge(juries[0], juries[1], examples.threads)
+    histories = examples.histories(some) if some is not None else _any_histories(examples)
     voices: dict[str, Voice] = {}
     parameters: dict[str, Parameters] = {}
     share = _shares_of_effort([*limits, "blend"])
@@ -118,7 +123,7 @@ def choose(
     blend = learn_blend(
         voices,
         histories,
-        held_out.relevant if held_out is not None else None,
+        some.relevant if some is not None else None,
         rest.counts > 0,
         seed=examples.seed,
         threads=examples.threads,
@@ -133,11 +138,18 @@ def choose(
         {name: voices[name] for name in kept},
         {name: parameters[name] for name in kept},
         blend,
-        held_out,
+        some,
         fit_seconds,
         judging_seconds,
         left_out=[name for name in voices if name not in kept],
     )
+
+
+def _divide(held_out: HeldOut, seed: int) -> tuple[HeldOut, HeldOut]:
+    """Those that judge every voice and that the blend is learned by, and those that judge the best."""
+    shuffled = np.random.default_rng(seed).permutation(len(held_out.user_indexes))
+    some, others = np.sort(shuffled[:_SOME_USERS]), np.sort(shuffled[_SOME_USERS:])
+    return held_out.of(some), held_out.of(others)
 
 
 def _stays(name: str) -> bool:
@@ -247,27 +259,10 @@ def _means(lists: NDArray[np.intp], held_out: HeldOut) -> dict[str, float]:
     }
 
 
-class _Judge:
-    """NDCG@20 of a voice among the users that something was held out of."""
-
-    def __init__(self, held_out: HeldOut, histories: Sequence[History], threads: int) -> None:
-        self.histories = histories
-        self.relevant = held_out.relevant
-        self.threads = threads
-        self.seconds = 0.0
-
-    def __call__(self, voice: Voice) -> float:
-        began = time.perf_counter()
-        lists = rank_all(voice.score_all, self.histories, K, self.threads)
-        quality = float(evaluate_lists(lists, self.relevant, [K])[f"ndcg_at_{K}"].mean())
-        self.seconds += time.perf_counter() - began
-        return quality
-
-
 def _any_histories(examples: Examples) -> list[History]:
     """Users' histories that scores can be brought to one scale on, where nothing is held out."""
     strengths = examples.strengths
-    users = np.flatnonzero(examples.lengths)[:_MOST_USERS].tolist()
+    users = np.flatnonzero(examples.lengths)[:_SOME_USERS].tolist()
     rows = [slice(strengths.indptr[user], strengths.indptr[user + 1]) for user in users]
     return [History(strengths.indices[row].astype(np.intp), strengths.data[row]) for row in rows]
 

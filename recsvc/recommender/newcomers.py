@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -61,7 +61,7 @@ class Newcomers:
         )
 
     def score(
-        self, items: NDArray[np.intp], vectors: NDArray[Any]
+        self, items: NDArray[np.intp], vectors: NDArray[np.float32]
     ) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
         """Scores some of them as LightFM does.
 
@@ -72,8 +72,13 @@ class Newcomers:
         Returns:
             Scores, shape (…, c), and which of the items have features, shape (c,).
         """
+        places = self._places(items)
+        have_features = self.has_features[places]
+        if not len(self.later):
+            assert self.hybrid is not None
+            return products(vectors, self.hybrid.embeddings, items) + self.hybrid.biases[items], have_features
         known = self._known(items)
-        return vectors @ known[:, :-1].T + known[:, -1], self.has_features[self._places(items)]
+        return vectors @ known[:, :-1].T + known[:, -1], have_features
 
     def best(self, vector: NDArray[np.float32], most: int) -> NDArray[np.intp]:
         """Indexes of the best for a user, of those that came last.

@@ -14,10 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recsvc.recommender.blend import learn_blend
-from recsvc.recommender.evaluation import rank_all
 from recsvc.recommender.examples import Examples
-from recsvc.recommender.fitting import K, assemble
+from recsvc.recommender.fitting import assemble
 from recsvc.recommender.interactions import InteractionMatrix
+from recsvc.recommender.judging import Jury, K
 from recsvc.recommender.metrics import evaluate_lists
 from recsvc.recommender.model import Model
 from recsvc.recommender.selection import Selection
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from optuna.trial import Trial
 
 HALF_LIFE = "half_life_days"
+_MOST_USERS = 2_000
 
 
 @dataclass(frozen=True)
@@ -176,9 +177,9 @@ def lay_out(matrix: InteractionMatrix, examples: Examples, held_out: HeldOut) ->
         examples: Of all interactions.
         held_out: A split of the matrix, of two users at least.
     """
-    users = len(held_out.user_indexes)
-    order = np.random.default_rng(examples.seed).permutation(users)
-    shown, compared = (_part(held_out, np.sort(some)) for some in np.split(order, [users // 2]))
+    users = min(len(held_out.user_indexes), _MOST_USERS)
+    order = np.random.default_rng(examples.seed).permutation(len(held_out.user_indexes))[:users]
+    shown, compared = (held_out.of(np.sort(some)) for some in np.split(order, [users // 2]))
     return Ground(matrix, examples, shown, compared)
 
 
@@ -251,12 +252,11 @@ def try_out(
     if like is not None and like.ground is ground:
         voices = {name: voice for name, voice in like.voices.items() if limits[name] == like.limits[name]}
     rest = ground.examples.rest_of(ground.matrix, ground.shown)
-    histories, relevant = ground.examples.histories(ground.shown), ground.shown.relevant
+    jury = Jury(ground.examples.histories(ground.shown), ground.shown.relevant)
 
     def judge(voice: Voice) -> float:
         on_progress()
-        lists = rank_all(voice.score_all, histories, K)
-        return float(evaluate_lists(lists, relevant, [K])[f"ndcg_at_{K}"].mean())
+        return float(jury.ndcg(voice, ground.examples.threads).mean())
 
     for name in sorted(limits.keys() - voices.keys()):
         found = known_voices()[name].choose(rest, judge, limits[name], lambda done: on_progress())
@@ -264,8 +264,8 @@ def try_out(
     speaking = {name: voice for name, voice in sorted(voices.items()) if voice is not None}
     blend = learn_blend(
         speaking,
-        histories,
-        relevant,
+        jury.histories,
+        jury.relevant,
         rest.counts > 0,
         seed=ground.examples.seed,
         threads=ground.examples.threads,
@@ -283,13 +283,3 @@ def _ndcg(model: Model, examples: Examples, part: HeldOut) -> NDArray[np.float64
         listed, _ = model.recommend(history, K, Selection(every, None, history.indexes))
         lists[row, : len(listed)] = listed
     return evaluate_lists(lists, part.relevant, [K])[f"ndcg_at_{K}"]
-
-
-def _part(held_out: HeldOut, users: NDArray[np.intp]) -> HeldOut:
-    return HeldOut(
-        held_out.strengths,
-        held_out.user_indexes[users],
-        [held_out.relevant[user] for user in users.tolist()],
-        held_out.histories[users],
-        held_out.cold_items,
-    )

@@ -40,6 +40,19 @@ class HeldOut:
         if self.histories is _AS_LEARNED:
             object.__setattr__(self, "histories", self.strengths[self.user_indexes])
 
+    def of(self, places: NDArray[np.intp]) -> HeldOut:
+        """The same split with fewer users to evaluate.
+
+        Args:
+            places: In `user_indexes`, ascending, shape (m,).
+        """
+        return replace(
+            self,
+            user_indexes=self.user_indexes[places],
+            relevant=[self.relevant[place] for place in places.tolist()],
+            histories=self.histories[places],
+        )
+
 
 def hold_out_latest(
     matrix: InteractionMatrix,

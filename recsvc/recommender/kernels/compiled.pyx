@@ -152,6 +152,7 @@ def nearest(
 ):
     cdef const uint8_t[::1] is_open = recommendable.view(np.uint8)
     cdef Py_ssize_t size = sums.shape[0], begin, place, item, found, length = 0, distinct = 0, related
+    cdef Py_ssize_t left_out = 0, member = 0  # how far those have come that ascend with the items
     cdef float least = 0
     room = np.empty(ROUNDS * most + AT_ONCE + others.shape[0], np.intp)
     cdef Py_ssize_t[::1] chosen = room
@@ -160,9 +161,16 @@ def nearest(
     for begin in range(0, size if most else 0, AT_ONCE):
         found = collect(&sums[0], begin, min(begin + AT_ONCE, size), least, &chosen[length])
         for place in range(length, length + found):
-            if _is_allowed(chosen[place], is_open, excluded, members):
-                chosen[length] = chosen[place]
-                length += 1
+            item = chosen[place]
+            left_out = _up_to(item, excluded, left_out)
+            if not is_open[item] or _stands_at(left_out, excluded, item):
+                continue
+            if members is not None:
+                member = _up_to(item, members, member)
+                if not _stands_at(member, members, item):
+                    continue
+            chosen[length] = item
+            length += 1
         if length > ROUNDS * most:
             least = _keep_best(sums, chosen, length, most)
             length = most
@@ -307,7 +315,17 @@ cdef bint _is_in(Py_ssize_t item, const Py_ssize_t[::1] ascending) noexcept:
             low = middle + 1
         else:
             high = middle
-    return low < ascending.shape[0] and ascending[low] == item
+    return _stands_at(low, ascending, item)
+
+
+cdef inline bint _stands_at(Py_ssize_t place, const Py_ssize_t[::1] ascending, Py_ssize_t item) noexcept:
+    return place < ascending.shape[0] and ascending[place] == item
+
+
+cdef inline Py_ssize_t _up_to(Py_ssize_t item, const Py_ssize_t[::1] ascending, Py_ssize_t place) noexcept:
+    while place < ascending.shape[0] and ascending[place] < item:
+        place += 1
+    return place
 
 
 cdef inline bint _is_worse(real score, Py_ssize_t item, real other, Py_ssize_t than) noexcept:
