@@ -26,6 +26,7 @@ from recsvc.recommender.voices.lightfm import LightFMHybrid
 from recsvc.recommender.voices.popularity import Popularity
 
 _SHARE = 0.2
+_SHARE_OF_MANY = 0.1  # where as many users as can be of use are left to judge by
 _FEWEST_ITEMS = 5
 _MOST_USERS = 5_000
 _SOME_USERS = 2_000
@@ -70,16 +71,18 @@ def hold_out(matrix: InteractionMatrix, columns: InteractionColumns, seed: int) 
         The split; None where too little can be held out to say anything.
     """
     for split, fewest in ((hold_out_after, _USERS_IN_TIME), (hold_out_latest, _FEWEST_USERS)):
-        held_out = split(
-            matrix,
-            columns,
-            share=_SHARE,
-            fewest_items=_FEWEST_ITEMS,
-            most_users=_MOST_USERS,
-            seed=seed,
-        )
-        if len(held_out.user_indexes) >= fewest:
-            return held_out
+        # What is chosen is for all of the data: the less of it is held out, the better it suits.
+        for share, enough in ((_SHARE_OF_MANY, _MOST_USERS), (_SHARE, fewest)):
+            held_out = split(
+                matrix,
+                columns,
+                share=share,
+                fewest_items=_FEWEST_ITEMS,
+                most_users=_MOST_USERS,
+                seed=seed,
+            )
+            if len(held_out.user_indexes) >= enough:
+                return held_out
     return None
 
 

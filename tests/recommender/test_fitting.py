@@ -209,3 +209,16 @@ def test_else_what_each_user_liked_last_is_held_out(labelled, users, one_moment)
     counts = np.array([len(items) for items in held_out.relevant])
     assert (counts >= 1).all()
     assert (counts <= np.maximum(1, np.ceil(0.2 * lengths))).all()
+
+
+@pytest.mark.parametrize("one_moment", [False, True], ids=["by time", "each user's latest"])
+@pytest.mark.parametrize(
+    ("users", "share"), [(4_900, 0.2), (7_000, 0.1)], ids=["fewer users", "users enough"]
+)
+def test_where_users_enough_are_left_to_judge_half_as_much_is_held_out(labelled, users, share, one_moment):
+    columns, matrix, _ = prepared(users, 80, labelled, one_moment=one_moment)
+
+    held_out = fitting.hold_out(matrix, columns, seed=1)
+
+    assert 1 - held_out.strengths.nnz / matrix.strengths.nnz == pytest.approx(share, abs=0.01)
+    assert len(held_out.user_indexes) <= 5_000
