@@ -33,12 +33,12 @@ _PLAIN_NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,127}")
 
 @contextmanager
 def temporary_folder(beside: Path) -> Iterator[Path]:
-    """A folder to build a version in; what is left of it at the end of the block goes.
+    """A folder to build a version in, or a pointer; what is left of it at the end of the block goes.
 
     Its maker holds a lock on it. Where a maker was killed, the next one finds the lock free, and sweeps.
 
     Args:
-        beside: Where the finished folder is to be; need not exist.
+        beside: Where what is built is to be; need not exist.
 
     Raises:
         OSError: The folder cannot be written.

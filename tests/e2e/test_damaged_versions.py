@@ -230,13 +230,20 @@ def test_a_hundred_random_corruptions_are_noticed_and_stop_no_process(make_syste
     web = system.start_web(workers=2)
     system.start_worker()
     system.fill()
-    good, bad = system.train(), system.train()
+
+    def both(event, times=1, **values):
+        eventually(lambda: len(web.events(event, **values)) == 2 * times, f"both {event} {times} times")
+
+    good = system.train()
+    both("model_version_served", version=good)
+    bad = system.train()
+    both("model_version_served", version=bad)
     assert system.call("POST", f"/model-versions/{good}/activate").status_code == 200
-    system.wait_until_served(good)
+    both("model_version_served", 2, version=good)
     processes = sorted(web.children())
     chance = random.Random(7)
     files = sorted(file for file in (system.models / bad).iterdir() if file.stat().st_size)
-    for _ in range(100):
+    for time in range(1, 101):
         file = chance.choice(files)
         content = file.read_bytes()
         place = chance.randrange(len(content))
@@ -244,10 +251,11 @@ def test_a_hundred_random_corruptions_are_noticed_and_stop_no_process(make_syste
         replace(file, content[:place] + (b"" if chance.random() < 0.3 else altered + content[place + 1 :]))
         point_to(system, bad, good)
 
-        eventually(lambda: bad in system.ready()["model"], "the damage to be noticed")
+        both("model_version_refused", time)
+        assert bad in system.ready()["model"]
         assert {system.recommend()["model_version"] for _ in range(4)} == {good}
         point_to(system, good, bad)
-        eventually(lambda: {system.ready()["model"] for _ in range(6)} == {"ok"}, "all to be well again")
+        eventually(lambda: {system.ready()["model"] for _ in range(20)} == {"ok"}, "all to be well again")
         replace(file, content)
 
     assert sorted(web.children()) == processes

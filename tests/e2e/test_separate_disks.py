@@ -88,19 +88,21 @@ def test_a_web_that_comes_up_with_an_empty_disk_serves_at_once_and_then_the_mode
 
 def test_a_web_killed_while_it_copies_leaves_nothing_that_is_served(apart, eventually):
     system = apart
+
+    def is_served(version):
+        return len(system.second.events("model_version_served", version=version)) == 2
+
     first = system.train()
     for _ in range(3):
         run = system.wait_for(system.request_training(), "succeeded")
         system.second.kill()
         system.second = system.start_web(workers=2, **system.disk("web-2"))
-        eventually(
-            lambda run=run: (
-                len(system.second.events("model_version_served", version=run["model_version"])) == 2
-            ),
-            "the model",
-            within=WITHIN,
-        )
+        eventually(lambda run=run: is_served(run["model_version"]), "the model", within=WITHIN)
     assert run["model_version"] != first
+
+    # What it was at when it was killed goes with the next version that it copies.
+    last = system.train()
+    eventually(lambda: is_served(last), "the last model", within=WITHIN)
     assert not list((system.folder / "web-2" / "models").glob(".*.tmp"))
 
 

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import os
+import signal
+import subprocess
+import sys
 import threading
 import tracemalloc
 from collections.abc import Callable
@@ -241,6 +244,30 @@ class TestADirectory:
 
         assert sorted(path.name for path in store.root.iterdir()) == [POINTER, "v1"]
 
+    def test_what_a_process_killed_at_the_pointer_left_is_gone_after_the_next_activation(
+        self, store, publish
+    ):
+        store.root.mkdir()
+        publish("v1")
+        publish("v2")
+        store.activate("v1")
+        killed = subprocess.run([sys.executable, "-c", KILLED_AT_THE_POINTER, store.root], check=False)
+        assert killed.returncode == -signal.SIGKILL
+        assert len(list(store.root.glob(".*"))) == 1, "it was killed too late"
+        assert store.pointer() == Pointer("v1", None)
+
+        store.activate("v2")
+
+        assert sorted(path.name for path in store.root.iterdir()) == [POINTER, "v1", "v2"]
+
+
+KILLED_AT_THE_POINTER = """
+import os, pathlib, signal, sys
+from recsvc.storage.model_stores.directory import DirectoryStore
+
+pathlib.Path.replace = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
+DirectoryStore(pathlib.Path(sys.argv[1])).activate("v2")
+"""
 
 DAMAGED_POINTERS = [
     b"",

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from recsvc.errors import DamagedVersionError, NotFoundError
-from recsvc.storage.artifacts import MANIFEST, sync
+from recsvc.storage.artifacts import MANIFEST, sync, temporary_folder
 from recsvc.storage.model_stores import CHUNK_BYTES, POINTER, Pointer
 
 
@@ -72,11 +72,10 @@ class DirectoryStore:
 
     def point(self, pointer: Pointer) -> None:
         """Replaces the pointer in one step."""
-        temporary = self.root / f".{POINTER}.{uuid.uuid4().hex}.tmp"
-        try:
-            temporary.write_text(pointer.as_json(), encoding="utf-8")
-            sync(temporary)
-            temporary.replace(self.root / POINTER)
-        finally:
-            temporary.unlink(missing_ok=True)
+        path = self.root / POINTER
+        with temporary_folder(path) as folder:
+            written = folder / POINTER
+            written.write_text(pointer.as_json(), encoding="utf-8")
+            sync(written)
+            written.replace(path)
         sync(self.root)
