@@ -50,7 +50,7 @@ from benchmarks.system import Process, System, eventually
 STAGES = ("read", "build", "evaluate", "gate", "fit", "publish", "activate")
 NO_ANSWER = 0  # stands for the status of a request that got none
 WITHIN = 200.0  # seconds; RQ misses a worker after a minute and a bit
-_PAUSE = 0.01  # seconds, of each reader between two lists and of the shop between two interactions
+_PAUSE = 0.01  # seconds, of the customers
 _MOST_RUNS = 3  # after a fault, until one succeeds
 _USERS, _ITEMS = 600, 100
 
@@ -73,12 +73,14 @@ class Customers:
     """Readers who ask, and a shop that writes.
 
     Attributes:
+        pause: Seconds, of each reader between two lists and of the shop between two interactions.
         answers: Of requests for recommendations, by status; 0 is none.
         refusals: Bodies of those answered 5xx.
         acknowledged: Ids of the events that were answered 200 or 201.
     """
 
     system: System
+    pause: float
     answers: Counter[int] = field(default_factory=Counter)
     refusals: Counter[str] = field(default_factory=Counter)
     acknowledged: set[str] = field(default_factory=set)
@@ -96,7 +98,7 @@ class Customers:
                 self.answers[answer.status_code if answer else NO_ANSWER] += 1
                 if answer is not None and answer.status_code >= 500:
                     self.refusals[answer.text] += 1
-                time.sleep(_PAUSE)
+                time.sleep(self.pause)
 
         def write() -> None:
             numbers = random.Random()
@@ -113,7 +115,7 @@ class Customers:
                     if stopped.wait(0.1):
                         return
                 self.acknowledged.add(event["event_id"])
-                time.sleep(_PAUSE)
+                time.sleep(self.pause)
 
         with ThreadPoolExecutor(readers + 1) as pool:
             under_way = [*(pool.submit(read) for _ in range(readers)), pool.submit(write)]
@@ -446,13 +448,13 @@ def prepared(seed: int, *, on_s3: bool) -> Iterator[Lane]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def try_out(names: Sequence[str], seed: int) -> dict[str, Any]:
-    """Does faults to one system, one after another."""
+def try_out(names: Sequence[str], seed: int, pause: float = _PAUSE) -> dict[str, Any]:
+    """Does faults to one system, one after another, its customers pausing for so many seconds."""
     tried: list[Tried] = []
     wrong: Counter[str] = Counter()
     with prepared(seed, on_s3="store_away_amid_a_training" in names) as lane:
         system = lane.system
-        customers = Customers(system)
+        customers = Customers(system, pause)
         with customers.at_it():
             for name in names:
                 tried.append(FAULTS[name][0](lane))

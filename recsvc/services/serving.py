@@ -136,13 +136,13 @@ class Serving:
                 self._complain(DamagedVersionError("The pointer to the active version is gone."))
             return present
         if present is not None and present.version == pointer.version:
-            self.problem = None
+            self._is_well()
             return present
         for version in filter(None, (pointer.version, None if present else pointer.previous)):
             served = self._open(version)
             if served is not None:
                 if version == pointer.version:
-                    self.problem = None
+                    self._is_well()
                 logger.info("model_version_served", version=version)
                 return served
         return present
@@ -171,6 +171,11 @@ class Serving:
         if self.problem != error.detail:
             logger.error("model_version_refused", why=error.detail)
         self.problem = error.detail
+
+    def _is_well(self) -> None:
+        if self.problem is not None:
+            logger.info("model_versions_well_again", was=self.problem)
+        self.problem = None
 
 
 def serving() -> Serving:

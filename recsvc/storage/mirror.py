@@ -84,6 +84,8 @@ class Mirror:
                 with self._locked():
                     self._follow(is_suspect=is_suspect)
             self._bring_beside()
+            if self.problem is not None:
+                logger.info("model_versions_well_again", was=self.problem)
             self.problem = None
         except (DamagedVersionError, ModelStoreUnavailableError) as error:
             self._complain(error.words)

@@ -16,7 +16,8 @@ ON_ONE_SYSTEM = sorted(FAULTS.keys() - {"worker_killed_at_any_moment", "store_aw
 
 @pytest.mark.parametrize("names", [ON_ONE_SYSTEM, ["store_away_amid_a_training"]], ids=["all", "store"])
 def test_nothing_is_lost_and_no_list_is_refused_whatever_dies(names):
-    result = together([try_out(names, SEED)])
+    # As busy as those of the benchmark they would be what most of the tests' time goes to.
+    result = together([try_out(names, SEED, pause=0.1)])
 
     assert result["wrong"] == {}
     assert result["refusals"] == {}

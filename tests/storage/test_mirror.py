@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from structlog.testing import capture_logs
 
 from recsvc.errors import DamagedVersionError, ModelStoreUnavailableError
 from recsvc.storage.artifacts import MANIFEST, open_version, temporary_folder, write_files
@@ -304,8 +305,13 @@ def test_a_store_that_broke_off_amid_a_version_is_asked_again_at_the_next_look(p
     assert there(local) == []
 
     shaky.error = None
-    mirror.update()
+    with capture_logs() as told:
+        mirror.update()
+        mirror.update()
     assert (mirror.problem, local.pointer()) == (None, Pointer("v1"))
+    assert [(one["event"], one.get("was")) for one in told if one["event"] != "model_version_copied"] == [
+        ("model_versions_well_again", "broke off")
+    ]
 
 
 def test_a_full_disk_is_told_and_not_filled_every_second(publish, local, store):
