@@ -125,7 +125,11 @@ class Interaction(Base):
 
     __tablename__ = "interactions"
     __table_args__ = (
-        Index("ix_interactions_user_newest", "user_key", "occurred_at", "interaction_key"),
+        # It holds all that a history tells, so that none is put together from rows all over the table.
+        Index(
+            "ix_interactions_history",
+            *("user_key", "occurred_at", "interaction_key", "item_key", "event_code", "value"),
+        ),
         # Few interactions name a recommendation; the others cost this index nothing.
         Index(
             "ix_interactions_recommendation_id",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 import time
 from datetime import UTC, datetime
@@ -14,7 +15,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from recsvc.extensions import db
 from recsvc.storage.columns import read_interactions
 from recsvc.storage.database import chunks, is_unavailable, write_transaction
-from recsvc.storage.models import User
+from recsvc.storage.models import Interaction, User
 from recsvc.storage.queries import interactions, users
 
 
@@ -197,12 +198,27 @@ def plans(make_interactions) -> Plans:
     return Plans()
 
 
-def test_the_history_of_a_user_is_found_by_an_index(plans):
-    with plans:
-        assert len(interactions.history("u1")[1]) == 333
+def test_histories_are_read_from_an_index_alone(make_interactions):
+    made = make_interactions(300)
+    with write_transaction():
+        others = [User(user_id=f"other-{number}") for number in range(200)]
+        db.session.add_all(others)
+        db.session.flush()
+        for other in others:
+            db.session.execute(
+                Interaction.__table__.insert(), [{**row, "user_key": other.user_key} for row in made[:50]]
+            )
+    keeps_house = "VACUUM ANALYZE" if db.engine.dialect.name == "postgresql" else "ANALYZE"
+    with db.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        connection.execute(text(keeps_house))
 
-    assert "ix_interactions_user_newest" in plans.plans[0]
+    with Plans() as plans:
+        assert len(interactions.history("other-1")[1]) == 50
+        assert len(interactions.histories(["other-1", "other-2"])) == 2
+
     plans.assert_by_index()
+    for plan in plans.plans:
+        assert re.search(r"(Index Only Scan using|COVERING INDEX) ix_interactions_history", plan), plan
 
 
 def test_a_page_of_a_user_is_found_by_an_index(plans):
@@ -210,7 +226,7 @@ def test_a_page_of_a_user_is_found_by_an_index(plans):
     with plans:
         interactions.page(user.user_key, before=(datetime.now(UTC), 9), limit=10, event=None)
 
-    assert "ix_interactions_user_newest" in plans.plans[0]
+    assert "ix_interactions_history" in plans.plans[0]
 
 
 def test_a_retry_is_found_by_an_index(plans):

@@ -43,6 +43,20 @@ def test_migrating_twice_changes_nothing(fresh):
     assert db.session.execute(text("SELECT COUNT(*) FROM catalogue_state")).scalar_one() == 1
 
 
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+def test_the_index_of_histories_is_made_anew_where_making_it_was_broken_off(fresh):
+    upgrade(revision="0006")
+    with db.engine.begin() as connection:
+        connection.execute(text("CREATE INDEX ix_interactions_history ON interactions (user_key)"))
+
+    upgrade()
+
+    indexes = {one["name"]: one["column_names"] for one in inspect(db.engine).get_indexes("interactions")}
+    assert indexes["ix_interactions_history"][-3:] == ["item_key", "event_code", "value"]
+    assert "ix_interactions_user_newest" not in indexes
+    assert db.session.scalar(text("SHOW lock_timeout")) != "0"
+
+
 def _is_told_by_the_database(difference) -> bool:
     # Indexes on expressions are not reflected as they are declared; the test after this one looks at them.
     kind, subject = (difference[0], difference[1]) if isinstance(difference, tuple) else ("", None)
