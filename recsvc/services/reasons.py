@@ -12,7 +12,7 @@ from recsvc.recommender import explain as explaining
 from recsvc.recommender.explain import explain
 from recsvc.recommender.model import Model
 from recsvc.recommender.scoring import Prepared
-from recsvc.services.serving_view import ServingView
+from recsvc.services.serving_view import ServingView, one_at_a_time
 from recsvc.services.tastes import Taste
 from recsvc.storage.queries import features
 
@@ -70,7 +70,8 @@ def reasons_for(
         scores: What they were ranked by.
     """
     features_of = _features_of_cold(view, model, chosen)
-    explained = explain(model, prepared, chosen, scores, features_of)
+    with one_at_a_time:
+        explained = explain(model, prepared, chosen, scores, features_of)
     named_keys = {
         int(model.item_keys[taste.history.indexes[reason.place]])
         for of_item in explained

@@ -19,7 +19,7 @@ from recsvc.services import attribution
 from recsvc.services.events import CART, event_book
 from recsvc.services.reasons import Reason, because_popular, reasons_for
 from recsvc.services.serving import serving
-from recsvc.services.serving_view import Names, ServingView
+from recsvc.services.serving_view import Names, ServingView, one_at_a_time
 from recsvc.services.tastes import Taste, seen_by, taste_of_session, taste_of_user
 from recsvc.storage.database import is_unavailable
 from recsvc.storage.models import now
@@ -228,7 +228,10 @@ def similar_to(item_id: str, filters: Filters, *, is_preview: bool = False) -> R
         selection = _selection(view, filters, [item.item_key])
         index = view.indexes_of(np.array([item.item_key]))
         if view.served is not None and view.newcomers is not None and len(index):
-            chosen, scores = view.served.model.similar(int(index[0]), filters.k, selection, view.newcomers)
+            with one_at_a_time:
+                chosen, scores = view.served.model.similar(
+                    int(index[0]), filters.k, selection, view.newcomers
+                )
             if len(chosen):
                 return _Ranked(view, SIMILAR, chosen, scores)
         return _rank(view, filters, None, selection)
@@ -281,12 +284,14 @@ def _rank(
     model = view.served.model
     reasons = None
     if taste is None:
-        chosen, scores = model.popular(filters.k, selection, view.newcomers, diversity=filters.diversity)
+        with one_at_a_time:
+            chosen, scores = model.popular(filters.k, selection, view.newcomers, diversity=filters.diversity)
         if filters.explain:
             reasons = because_popular(chosen)
     else:
-        prepared = model.prepare(taste.history, view.newcomers)
-        chosen, scores = model.rank(prepared, filters.k, selection, diversity=filters.diversity)
+        with one_at_a_time:
+            prepared = model.prepare(taste.history, view.newcomers)
+            chosen, scores = model.rank(prepared, filters.k, selection, diversity=filters.diversity)
         if filters.explain:
             reasons = reasons_for(view, model, taste, prepared, chosen=chosen, scores=scores)
     strategy = taste.strategy if taste else POPULAR

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Collection
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -22,6 +23,9 @@ Names = dict[int, tuple[str, str | None]]
 _NAMES_AT_HAND = 50_000  # of the items that are popular, before they are listed
 _MOST_NAMES = 60_000
 _LISTED_WHILE_AWAY = 1_000  # items
+
+# Held while a model is asked, and never while the database is: see docs/adr/0022.
+one_at_a_time = threading.Lock()
 
 
 @dataclass(frozen=True)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import time
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
 import pytest
 
 from recsvc.errors import NotFoundError
+from recsvc.recommender.model import Model
 from recsvc.services import catalogue
 from recsvc.services.catalogue import ItemContent, put_item, put_items, put_user
 from recsvc.services.recommending import Filters, for_session, for_user, popular, similar_to
@@ -355,3 +358,31 @@ def test_old_interactions_count_less_where_a_half_life_is_set(make_app, context,
         ids = [item.item_id for item in for_user("ana", Filters(k=4)).items]
 
     assert {item_id.split("-")[0] for item_id in ids} == {"crime"}
+
+
+def test_a_process_asks_its_model_for_one_list_at_a_time_and_for_the_next_though_one_fails(
+    trained, app, monkeypatch
+):
+    rank, inside, failing = Model.rank, [], {"crime-reader-3"}
+    most = 0
+
+    def watched(model, prepared, *others, **more):
+        nonlocal most
+        inside.append(None)
+        most = max(most, len(inside))
+        time.sleep(0.02)
+        inside.pop()
+        return rank(model, prepared, *others, **more)
+
+    def ask(user_id):
+        with app.app_context():
+            if user_id in failing:
+                with pytest.raises(TypeError):
+                    for_user(user_id, Filters(k="many"))
+            return len(for_user(user_id, Filters(k=3)).items)
+
+    monkeypatch.setattr(Model, "rank", watched)
+    with ThreadPoolExecutor(6) as pool:
+        found = list(pool.map(ask, [f"crime-reader-{number}" for number in range(6)]))
+
+    assert (found, most) == ([3] * 6, 1)
