@@ -15,7 +15,9 @@ from recsvc.storage.queries import interactions, items, users
 def test_a_film_without_any_interaction_is_recommended_to_somebody_through_its_genres(
     make_app, sqlite_url, shared_data
 ):
-    app = make_app(sqlite_url, model_components=32, model_epochs=12)
+    # The one voice that reads features, and one that outdoes it where there are likes.
+    voices = frozenset({"lightfm", "neighbours", "popularity"})
+    app = make_app(sqlite_url, model_components=32, model_epochs=12, voices=voices)
     with app.app_context():
         outcome = importing.import_path(Request("movielens", str(shared_data / "ml-latest-small")))
         run, _ = training.request("manual", requested_by="test")
