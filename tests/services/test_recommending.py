@@ -360,29 +360,38 @@ def test_old_interactions_count_less_where_a_half_life_is_set(make_app, context,
     assert {item_id.split("-")[0] for item_id in ids} == {"crime"}
 
 
-def test_a_process_asks_its_model_for_one_list_at_a_time_and_for_the_next_though_one_fails(
-    trained, app, monkeypatch
-):
-    rank, inside, failing = Model.rank, [], {"crime-reader-3"}
-    most = 0
+ASKED = {
+    "rank": lambda: for_user("crime-reader-0", Filters(k=3)),
+    "terms": lambda: for_user("crime-reader-0", Filters(k=3, explain=True)),
+    "popular": lambda: popular(Filters(k=3)),
+    "similar": lambda: similar_to("crime-1", Filters(k=3)),
+}
 
-    def watched(model, prepared, *others, **more):
-        nonlocal most
+
+@pytest.mark.parametrize("asked", ASKED)
+def test_a_process_asks_its_model_for_one_list_at_a_time_and_for_the_next_though_one_fails(
+    trained, app, monkeypatch, asked
+):
+    work, inside, most = getattr(Model, asked), [], []
+
+    def watched(*arguments, **more):
         inside.append(None)
-        most = max(most, len(inside))
+        most.append(len(inside))
         time.sleep(0.02)
         inside.pop()
-        return rank(model, prepared, *others, **more)
+        if len(most) == 2:
+            raise ArithmeticError
+        return work(*arguments, **more)
 
-    def ask(user_id):
+    def ask(_):
         with app.app_context():
-            if user_id in failing:
-                with pytest.raises(TypeError):
-                    for_user(user_id, Filters(k="many"))
-            return len(for_user(user_id, Filters(k=3)).items)
+            return len(ASKED[asked]().items)
 
-    monkeypatch.setattr(Model, "rank", watched)
+    monkeypatch.setattr(Model, asked, watched)
     with ThreadPoolExecutor(6) as pool:
-        found = list(pool.map(ask, [f"crime-reader-{number}" for number in range(6)]))
+        asking = [pool.submit(ask, number) for number in range(6)]
+    failed = [one for one in asking if one.exception()]
 
-    assert (found, most) == ([3] * 6, 1)
+    assert [type(one.exception()) for one in failed] == [ArithmeticError]
+    assert [one.result() for one in asking if one not in failed] == [3] * 5
+    assert set(most) == {1}
