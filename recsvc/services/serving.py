@@ -74,7 +74,7 @@ class Serving:
     def refresh(self) -> ServingView:
         """Looks whether a served version or the catalogue has changed, and if so swaps the views."""
         with self._refreshing:
-            present = self._view
+            present, was = self._view, self.problem
             served = self._active_version(present.served if present else None)
             if present is None:
                 catalogue, changed = catalogue_arrays.read(), None
@@ -90,6 +90,9 @@ class Serving:
             view = renewed(served, present)
             arms = self._renew_arms(view, renewed)
             self._view, self._arms = view, arms
+            # Only a whole look tells: what is wrong with an experiment's version is seen last.
+            if was is not None and self.problem is None:
+                logger.info("model_versions_well_again", was=was)
             instruments().serves(view.version)
             db.session.rollback()
             return view
@@ -136,13 +139,13 @@ class Serving:
                 self._complain(DamagedVersionError("The pointer to the active version is gone."))
             return present
         if present is not None and present.version == pointer.version:
-            self._is_well()
+            self.problem = None
             return present
         for version in filter(None, (pointer.version, None if present else pointer.previous)):
             served = self._open(version)
             if served is not None:
                 if version == pointer.version:
-                    self._is_well()
+                    self.problem = None
                 logger.info("model_version_served", version=version)
                 return served
         return present
@@ -171,11 +174,6 @@ class Serving:
         if self.problem != error.detail:
             logger.error("model_version_refused", why=error.detail)
         self.problem = error.detail
-
-    def _is_well(self) -> None:
-        if self.problem is not None:
-            logger.info("model_versions_well_again", was=self.problem)
-        self.problem = None
 
 
 def serving() -> Serving:

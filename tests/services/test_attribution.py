@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from datetime import timedelta
 
@@ -239,7 +240,9 @@ def test_the_status_compares_the_sides_by_users(experimenting, two_versions, do)
     assert compared.differences["view"].low < 0 < compared.differences["view"].high
 
 
-def test_a_version_that_cannot_be_served_gives_all_users_the_active_one(make_app, context, two_versions):
+def test_a_version_that_cannot_be_served_gives_all_users_the_active_one(
+    make_app, context, two_versions, caplog
+):
     app = make_app(
         context.config["SQLALCHEMY_DATABASE_URI"],
         experiment=Experiment(two_versions[0], "not-there", share=0.5),
@@ -248,8 +251,11 @@ def test_a_version_that_cannot_be_served_gives_all_users_the_active_one(make_app
         serving().refresh()
 
         assert {for_user(f"u{n}", Filters(k=1)).model_version for n in range(20)} == {two_versions[1]}
-        serving().refresh()
+        logging.getLogger().addHandler(caplog.handler)  # the new application has taken it away
+        with caplog.at_level("INFO"):
+            serving().refresh()
         assert "not-there" in serving().problem
+        assert "well_again" not in caplog.text
         attribution.flush()
         assert attribution.compared().control.users == 0
 
