@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import json
 from collections import Counter
+from dataclasses import astuple
 from typing import Any
 
 import numpy as np
@@ -29,6 +30,7 @@ from recsvc.services.recommending import Filters, RecommendedItem, for_user
 from recsvc.services.serving import serving
 from recsvc.services.tastes import taste_of_user
 from recsvc.storage.queries import features, interactions, shop_ids
+from recsvc.storage.queries.interactions import UserHistory
 
 _MOST = 200  # items of a list that is asked for again
 _TOLERANCE = 0.001
@@ -75,19 +77,20 @@ def _score_without(user_id: str, listed: list[RecommendedItem], told: Counter[st
     view = serving().view()
     assert view.served is not None
     model = view.served.model
-    user_key, rows = interactions.history(user_id)
+    user_key, done = interactions.history(user_id)
     keys = features.keys_of_owner("user", user_key) if user_key else []
     named = {reason.item_id for item in listed for reason in item.reasons or [] if reason.item_id}
     key_of = shop_ids.keys_of("item", {*named, *(item.item_id for item in listed)})
     indexes = view.indexes_of(np.array([key_of[item.item_id] for item in listed]))
 
-    def scores(left: list[Any]) -> Any:
-        taste = taste_of_user(view, left, keys)
+    def scores_without(item_key: int | None) -> Any:
+        left = [one for one in zip(*astuple(done), strict=True) if one[1] != item_key]
+        taste = taste_of_user(view, UserHistory(*zip(*left, strict=True)), keys)
         return None if taste is None else model.scores(model.prepare(taste.history, view.newcomers), indexes)
 
-    whole = scores(rows)
+    whole = scores_without(None)
     for item_id in named:
-        without = scores([row for row in rows if row.item_key != key_of[item_id]])
+        without = scores_without(key_of[item_id])
         for place, item in enumerate(listed):
             if any(reason.item_id == item_id for reason in item.reasons or []):
                 told["named"] += 1
@@ -105,9 +108,10 @@ def _delete_and_ask(user_id: str, told: Counter[str], chance: np.random.Generato
     item, item_id = named[chance.integers(len(named))]
     key = shop_ids.keys_of("item", [item_id])[item_id]
     before = for_user(user_id, Filters(k=_MOST, include_seen=True))
-    for row in interactions.history(user_id)[1]:
-        if row.item_key == key:
-            ingestion.delete(row.interaction_key)
+    done = interactions.history(user_id)[1]
+    for interaction_key, item_key in zip(done.interaction_keys, done.item_keys, strict=True):
+        if item_key == key:
+            ingestion.delete(interaction_key)
     after = for_user(user_id, Filters(k=_MOST, include_seen=True))
     then = {one.item_id: one.score for one in after.items}
     told["deleted"] += 1

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -48,6 +49,16 @@ class Blend:
 
     def at(self, length: int) -> NDArray[np.float64]:
         """Weights for a history of some length, shape (voices,); between knots by its logarithm."""
+        found = self._found.get(length)
+        if found is None:
+            found = self._found[length] = self._interpolated(length)
+        return found
+
+    @cached_property
+    def _found(self) -> dict[int, NDArray[np.float64]]:
+        return {}
+
+    def _interpolated(self, length: int) -> NDArray[np.float64]:
         place = np.interp(np.log(max(length, 1)), np.log(self.lengths), np.arange(len(self.lengths)))
         below = int(place)
         above = min(below + 1, len(self.lengths) - 1)

@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from operator import itemgetter
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from recsvc.recommender.examples import History
 from recsvc.recommender.model import Model
 from recsvc.recommender.scoring import Prepared, Terms
 
 MOST_NAMED = 5
 _DIGITS = 1_000  # shares are told in thousandths
+_NOWHERE = -1
 
 
-@dataclass(frozen=True)
-class Reason:
-    """One reason.
+class Reason(NamedTuple):
+    """One reason. A list has hundreds of them.
 
     Attributes:
         because: `interaction`, `history` (the rest of it), `user_feature`, `item_feature` or `popular`.
@@ -58,69 +58,70 @@ def explain(
     if not len(items):
         return []
     if not prepared.opinions:
-        return [[Reason("popular", -1, 1.0)] for _ in items]
+        return [[Reason("popular", _NOWHERE, 1.0)] for _ in items]
     terms = model.terms(prepared, items)
-    by_history, by_features = terms.by_history, terms.by_features
-    rest = scores - by_history.sum(axis=0) - by_features.sum(axis=0)
-    named = _named(model, prepared, items, scores, terms)
-    positive = np.maximum(by_history, 0)
-    of_history = positive.sum(axis=0).tolist()
-    of_features = np.maximum(by_features, 0).T.tolist()
-    of_all = np.maximum(rest, 0).tolist()
+    rest = scores - terms.by_history.sum(axis=0) - terms.by_features.sum(axis=0)
+    greatest, falls = _named(model, prepared, items, scores, terms)
+    of_history = np.maximum(terms.by_history, 0).astype(np.float64)
+    of_named = np.where(falls, np.take_along_axis(of_history, greatest, axis=0), 0)
+    of_others = np.maximum(of_history.sum(axis=0) - of_named.sum(axis=0), 0)
+    parts = np.vstack([of_named, of_others, np.maximum(terms.by_features, 0), np.maximum(rest, 0)])
+    features = len(terms.by_features)
+    kinds = ["interaction"] * len(of_named) + ["history"] + ["user_feature"] * features + ["popular"]
+    beside = [_NOWHERE, *range(features), _NOWHERE]
+    shares = _rounded(parts.T)
     reasons = []
-    for column, item in enumerate(items.tolist()):
-        shares = {place: share for place in named[column] if (share := float(positive[place, column])) > 0}
-        parts = [("interaction", place, share) for place, share in shares.items()]
-        parts.append(("history", -1, max(of_history[column] - sum(shares.values()), 0.0)))
-        parts += [("user_feature", place, share) for place, share in enumerate(of_features[column])]
-        parts.append(("popular", -1, of_all[column]))
+    for column, (item, of_item) in enumerate(zip(items.tolist(), shares.tolist(), strict=True)):
+        places = greatest[:, column].tolist() + beside
         if model.is_cold(item):
-            parts = _through_features(model, prepared.history, features_of[column], parts)
-        reasons.append(_rounded(parts))
+            added = np.maximum(model.feature_terms(prepared.history, features_of[column]), 0)
+            if added.any():
+                reasons.append(_through_features(parts[:, column], kinds, places, added))
+                continue
+        reasons.append(_told(kinds, places, of_item))
     return reasons
 
 
 def _named(
     model: Model, prepared: Prepared, items: NDArray[np.intp], scores: NDArray[np.floating], terms: Terms
-) -> list[list[int]]:
-    by_history = terms.by_history
-    greatest = np.argsort(-by_history, axis=0, kind="stable")[:MOST_NAMED]
+) -> tuple[NDArray[np.intp], NDArray[np.bool_]]:
+    """Places in the history that add most to each item, shape (m, c), and without which its score falls."""
+    greatest = np.argsort(-terms.by_history, axis=0, kind="stable")[:MOST_NAMED]
     places = np.unique(greatest)
     without = model.scores_without_each(prepared, places, items, terms)
     # Without an item without which nothing is known of the user, nothing would be scored for them.
-    falls = np.zeros(by_history.shape, dtype=bool)
-    falls[places] = np.isnan(without) | (without < scores)
-    return [
-        [place for place in of_item if falls[place, column]]
-        for column, of_item in enumerate(greatest.T.tolist())
-    ]
+    falls = np.isnan(without) | (without < scores)
+    return greatest, np.take_along_axis(falls, np.searchsorted(places, greatest), axis=0)
 
 
 def _through_features(
-    model: Model, history: History, keys: Sequence[int], terms: list[tuple[str, int, float]]
-) -> list[tuple[str, int, float]]:
+    parts: NDArray[np.float64], kinds: Sequence[str], places: Sequence[int], added: NDArray[np.float32]
+) -> list[Reason]:
     """Divides what the history adds to a cold item among the item's features, by what each adds."""
-    added = np.maximum(model.feature_terms(history, keys), 0)
-    if not added.any():
-        return terms
-    of_history = sum(term for because, _, term in terms if because in {"interaction", "history"})
-    others = [term for term in terms if term[0] not in {"interaction", "history"}]
-    parts = added / added.sum() * of_history
-    return others + [("item_feature", place, float(part)) for place, part in enumerate(parts)]
+    is_of_history = np.isin(kinds, ["interaction", "history"])
+    of_features = added / added.sum() * parts[is_of_history].sum()
+    others = np.flatnonzero(~is_of_history).tolist()
+    shares = _rounded(np.concatenate([parts[others], of_features])[None])[0]
+    return _told(
+        [kinds[other] for other in others] + ["item_feature"] * len(added),
+        [places[other] for other in others] + list(range(len(added))),
+        shares.tolist(),
+    )
 
 
-def _rounded(terms: Sequence[tuple[str, int, float]]) -> list[Reason]:
-    total = sum(term for _, _, term in terms)
-    if total <= 0:
-        return [Reason("popular", -1, 1.0)]
-    exact = [term / total * _DIGITS for _, _, term in terms]
-    whole = [int(share) for share in exact]
+def _rounded(parts: NDArray[np.float64]) -> NDArray[np.intp]:
+    """Shares of each row in thousandths, that add up to a thousand; 0 where a row has no part above 0."""
+    totals = parts.sum(axis=1, keepdims=True)
+    exact = np.divide(parts * _DIGITS, totals, out=np.zeros_like(parts), where=totals > 0)
+    whole: NDArray[np.intp] = exact.astype(np.intp)
     # Largest remainders: each share is within a thousandth of its own, and all together are 1.
-    by_remainder = sorted(range(len(terms)), key=lambda place: whole[place] - exact[place])
-    for place in by_remainder[: _DIGITS - sum(whole)]:
-        whole[place] += 1
-    return [
-        Reason(terms[place][0], terms[place][1], whole[place] / _DIGITS)
-        for place in sorted(range(len(terms)), key=lambda place: -whole[place])
-        if whole[place] > 0
-    ]
+    ranks = np.argsort(np.argsort(whole - exact, axis=1, kind="stable"), axis=1, kind="stable")
+    missing = np.where(totals > 0, _DIGITS - whole.sum(axis=1, keepdims=True), 0)
+    whole += ranks < missing
+    return whole
+
+
+def _told(kinds: Sequence[str], places: Sequence[int], shares: Sequence[int]) -> list[Reason]:
+    by_share = sorted(zip(shares, kinds, places, strict=True), key=itemgetter(0), reverse=True)
+    told = [Reason(kind, place, share / _DIGITS) for share, kind, place in by_share if share]
+    return told or [Reason("popular", _NOWHERE, 1.0)]

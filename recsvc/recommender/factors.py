@@ -219,15 +219,15 @@ class FoldedInOpinion(FactorOpinion):
         if system.base is not None:
             vectors /= system.base
         if system.score is not None:
+            products = system.wanted * (vectors @ self.embeddings.T)
             # Not by subtraction: what is left beside a great strength may be little.
-            wanted = np.tile(system.wanted, (len(places), 1))
-            wanted[np.arange(len(places)), places] = 0
-            vectors *= _stretch((wanted @ self.embeddings) * vectors, system.score)[:, None]
+            products[np.arange(len(places)), places] = 0
+            vectors *= _stretch(products, system.score)[:, None]
         return self.voice.completed(vectors, self.history, system.liked)
 
 
-def _stretch(products: NDArray[np.float32], score: float) -> NDArray[np.float32]:
-    """What to multiply with, so that products, shape (…, d), add up to a score; shape (…)."""
+def _stretch(products: NDArray[np.floating], score: float) -> NDArray[np.float32]:
+    """What to multiply with, so that products, shape (…, n), add up to a score; shape (…)."""
     scored = products.sum(axis=-1)
     return np.where(scored > 0, score / np.where(scored > 0, scored, 1), 0.0).astype(np.float32)
 

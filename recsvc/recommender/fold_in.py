@@ -73,22 +73,23 @@ def fold_in_without_each(
     roots = np.sqrt(confidences)
     whitened = _whitened(embeddings, base)
     each = np.arange(len(places))
-    left = np.tile(np.asarray(wanted, np.float64), (len(places), 1))
+    left = np.empty((len(places), items))
+    left[:] = wanted
     left[each, places] = 0
     if items <= components:
         products = whitened @ whitened.T
-        units = np.zeros((len(places), items))
-        units[each, places] = 1
-        right = np.concatenate([roots * (left @ products), units])
-        residual, inverse = np.split(_solve(roots[:, None] * products * roots, right.T).T, 2)
+        right = np.zeros((2 * len(places), items))
+        right[: len(places)] = roots * (left @ products)
+        right[len(places) + each, places] = 1
+        solved = _solve(roots[:, None] * products * roots, right.T).T
+        residual, inverse = solved[: len(places)], solved[len(places) :]
         # The inverse of a matrix without a row and its column, by that of the whole (block inversion).
         residual = residual - (residual[each, places] / inverse[each, places])[:, None] * inverse
     else:
         counted = roots[:, None] * whitened
         without = counted[places]
-        found, change = np.split(
-            _solve(counted.T @ counted, np.concatenate([left @ whitened, without]).T).T, 2
-        )
+        solved = _solve(counted.T @ counted, np.concatenate([left @ whitened, without]).T).T
+        found, change = solved[: len(places)], solved[len(places) :]
         # What the item left out had added to the inverse (Sherman and Morrison 1950).
         ratios = np.einsum("pd,pd->p", without, found) / (1 - np.einsum("pd,pd->p", without, change))
         residual = (found + ratios[:, None] * change) @ counted.T

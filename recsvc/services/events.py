@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property, lru_cache
 
 import numpy as np
 from flask import current_app
@@ -21,6 +23,8 @@ RATING = "rating"
 # What was bought or disliked never comes back, whatever the settings say of the rest.
 FINAL_EVENTS = frozenset({PURCHASE, DISLIKE})
 
+_REMEMBERED = 10_000  # codes and values, of ratings mostly
+
 
 @dataclass(frozen=True)
 class EventBook:
@@ -29,14 +33,27 @@ class EventBook:
     Attributes:
         codes: Configured events' names to codes.
         scale: What each event says of a liking, by code.
-        seen_codes: Codes after which an item is left out by default.
-        final_codes: Codes after which an item is left out always.
+        left_out_codes: Codes after which an item is left out by default.
+        final_codes: Those of them after which it is left out always.
     """
 
     codes: dict[str, int]
     scale: EventScale
-    seen_codes: frozenset[int]
+    left_out_codes: frozenset[int]
     final_codes: frozenset[int]
+
+    @cached_property
+    def weigh(self) -> Callable[[int, float], float]:
+        """What one event of a code and with a value says of a liking.
+
+        Those of a history are few and mostly the same ones: to remember them is faster than arithmetic.
+        """
+
+        @lru_cache(_REMEMBERED)
+        def weigh(code: int, value: float) -> float:
+            return float(self.scale.apply(np.array([code], np.int16), np.array([value], np.float32))[0])
+
+        return weigh
 
     def code_of(self, event: str) -> int:
         """The code of an event.
@@ -78,6 +95,7 @@ def _book(config: Config) -> EventBook:
     weights = np.zeros(max(known.values()) + 1, np.float32)
     for event, weight in config.event_weights.items():
         weights[known[event]] = weight
+    final = {known[event] for event in FINAL_EVENTS if event in known}
     return EventBook(
         codes={event: known[event] for event in config.event_weights},
         scale=EventScale(
@@ -86,6 +104,6 @@ def _book(config: Config) -> EventBook:
             neutral=config.rating_neutral,
             best=config.rating_best,
         ),
-        seen_codes=frozenset(known[event] for event in config.seen_events if event in known),
-        final_codes=frozenset(known[event] for event in FINAL_EVENTS if event in known),
+        left_out_codes=frozenset(final | {known[event] for event in config.seen_events if event in known}),
+        final_codes=frozenset(final),
     )

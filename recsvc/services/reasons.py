@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,9 +26,8 @@ _BECAUSE = {
 }
 
 
-@dataclass(frozen=True)
-class Reason:
-    """Why an item is on a list.
+class Reason(NamedTuple):
+    """Why an item is on a list, which has hundreds of them.
 
     Attributes:
         because: `interaction`, `history` (the rest of it), `feature` or `popular`.

@@ -24,6 +24,7 @@ from recsvc.services.tastes import Taste, seen_by, taste_of_session, taste_of_us
 from recsvc.storage.database import is_unavailable
 from recsvc.storage.models import now
 from recsvc.storage.queries import features, interactions, items, shop_ids
+from recsvc.storage.queries.interactions import UserHistory
 
 POPULAR = "popular"
 SIMILAR = "similar"
@@ -117,7 +118,7 @@ def preview_for_user(user_id: str, filters: Filters, basket: Sequence[str]) -> R
         basket: Ids of items; those that are not known are passed over.
     """
     view, experiment = serving().view_for(user_id)
-    ranked = _rank_for_user(view, filters, user_id, experiment=experiment, before=_in_basket(basket))
+    ranked = _rank_for_user(view, filters, user_id, experiment=experiment, in_basket=_in_basket(basket))
     return _answer(None, filters, [ranked])[0]
 
 
@@ -127,23 +128,24 @@ def _rank_for_user(
     user_id: str,
     *,
     experiment: str | None,
-    before: Sequence[interactions.HistoryRow] = (),
+    in_basket: UserHistory | None = None,
 ) -> _Ranked:
-    user_key, stored = interactions.history(user_id)
-    rows = [*before, *stored]
+    user_key, done = interactions.history(user_id)
+    if in_basket is not None:
+        done = in_basket.before(done)
     feature_keys = features.keys_of_owner("user", user_key) if user_key and _reads_features(view) else []
-    taste = taste_of_user(view, rows, feature_keys)
-    selection = _selection(view, filters, seen_by(rows, include_seen=filters.include_seen))
+    taste = taste_of_user(view, done, feature_keys)
+    selection = _selection(view, filters, seen_by(done, include_seen=filters.include_seen))
     return _rank(view, filters, taste, selection, user_id=user_id, experiment=experiment)
 
 
-def _in_basket(item_ids: Sequence[str]) -> list[interactions.HistoryRow]:
+def _in_basket(item_ids: Sequence[str]) -> UserHistory:
     code = event_book().codes.get(CART)
     if not item_ids or code is None:
-        return []
-    moment = now()
-    keys = shop_ids.keys_of("item", item_ids).values()
-    return [interactions.HistoryRow(_AFTER_ALL_OTHERS, key, code, 0.0, moment) for key in keys]
+        return UserHistory()
+    keys = tuple(shop_ids.keys_of("item", item_ids).values())
+    times = len(keys)
+    return UserHistory((_AFTER_ALL_OTHERS,) * times, keys, (code,) * times, (0.0,) * times, (now(),) * times)
 
 
 def for_users(user_ids: Sequence[str], filters: Filters) -> list[Recommendations]:
@@ -155,9 +157,9 @@ def for_users(user_ids: Sequence[str], filters: Filters) -> list[Recommendations
         feature_keys = features.keys_of_owners("user", [user_key for user_key, _ in histories.values()])
     ranked = {}
     for user_id, (view, experiment) in views.items():
-        user_key, rows = histories.get(user_id, (0, []))
-        taste = taste_of_user(view, rows, feature_keys.get(user_key, []) if _reads_features(view) else [])
-        selection = _selection(view, filters, seen_by(rows, include_seen=filters.include_seen))
+        user_key, done = histories.get(user_id, (0, UserHistory()))
+        taste = taste_of_user(view, done, feature_keys.get(user_key, []) if _reads_features(view) else [])
+        selection = _selection(view, filters, seen_by(done, include_seen=filters.include_seen))
         ranked[user_id] = _rank(view, filters, taste, selection, user_id=user_id, experiment=experiment)
     answers = dict(zip(ranked, _answer("newsletter", filters, list(ranked.values())), strict=True))
     return [answers[user_id] for user_id in user_ids]

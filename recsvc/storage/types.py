@@ -48,8 +48,14 @@ class UtcDateTime(TypeDecorator[datetime]):
             raise ValueError(f"{value!r} has no time zone")
         return to_microseconds(value) if dialect.name == "sqlite" else value.astimezone(UTC)
 
-    def process_result_value(self, value: Any, dialect: Dialect) -> datetime | None:
-        """Turns what the database stores into a UTC datetime."""
-        if value is None:
-            return None
-        return from_microseconds(value) if dialect.name == "sqlite" else value.astimezone(UTC)
+    def result_processor(self, dialect: Dialect, _coltype: object) -> Any:
+        """Turns what SQLite stores into a UTC datetime.
+
+        PostgreSQL's driver makes one by itself, as our connections are set to UTC: a call for each that comes
+        would be felt in every history.
+        """
+        return _from_stored if dialect.name == "sqlite" else None
+
+
+def _from_stored(microseconds: int | None) -> datetime | None:
+    return None if microseconds is None else from_microseconds(microseconds)

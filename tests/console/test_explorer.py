@@ -14,6 +14,7 @@ from recsvc.services import (
 from recsvc.services.catalogue import ItemContent
 from recsvc.storage.models import Interaction
 from recsvc.storage.queries import interactions
+from recsvc.storage.queries.interactions import UserHistory
 
 
 def test_a_users_list_stands_beside_their_history_with_reasons(operator, trained):
@@ -51,7 +52,7 @@ def test_an_item_in_the_basket_changes_the_list_and_nothing_is_saved(app, operat
     with app.app_context():
         assert app.extensions["recsvc.recorder"].write() == 0
         assert db.session.scalar(select(func.count()).select_from(Interaction)) == stored
-        assert interactions.history("somebody-new") == (None, [])
+        assert interactions.history("somebody-new") == (None, UserHistory())
 
 
 def test_an_items_neighbours_come_with_what_they_have_in_common(operator, trained):

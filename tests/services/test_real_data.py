@@ -26,7 +26,7 @@ def test_a_film_without_any_interaction_is_recommended_to_somebody_through_its_g
         serving().refresh()
 
         everybody = users.page(after=0, limit=1000)
-        rated = {row.item_key for user in everybody for row in interactions.history(user.user_id)[1]}
+        rated = {key for user in everybody for key in interactions.history(user.user_id)[1].item_keys}
         unrated = {
             item.item_id
             for item in items.page(after=0, limit=10_000, text=None, category=None, hidden=None)

@@ -174,7 +174,7 @@ def _written(item: Any) -> dict[str, Any]:
     written = {"item_id": item.item_id, "rank": item.rank, "score": item.score, "title": item.title}
     if item.reasons is not None:
         written["reasons"] = [
-            {name: value for name, value in vars(reason).items() if value is not None}
+            {name: value for name, value in zip(reason._fields, reason, strict=True) if value is not None}
             for reason in item.reasons
         ]
     return written

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any, Self
 
 import numpy as np
@@ -159,13 +160,18 @@ class LightFMHybrid(FoldedInVoice):
         squares = float(exact @ exact) - left_out**2 if liked else 1.0
         positive = total or 1.0
         ridge = _RIDGE + _RIDGE_OF_ONE * squares / positive**2  # by the effective length
-        base = self.spectrum + np.float32(ridge) * self.spectrum.mean()
+        base = self.spectrum + np.float32(ridge) * self._mean_square
         observed, disliked = _OBSERVED_SHARE * liked / positive, _DISLIKED_WEIGHT / positive
         confidences = np.where(
             strengths > 0, np.float32(observed) * strengths, np.float32(-disliked) * strengths
         )
         share = liked / (liked + _FEATURES_AS_ITEMS) if len(history.features) else 1.0
         return System(confidences, weights, np.maximum(base, _TINY), liked, share * _MEAN_SCORE * total)
+
+    @cached_property
+    def _mean_square(self) -> np.float32:
+        mean: np.float32 = self.spectrum.mean()
+        return mean
 
     def feature_parts(self, history: History) -> NDArray[np.float32]:
         """What each of the user's features adds to their vector, float32, shape (features, d)."""

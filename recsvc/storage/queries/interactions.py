@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from dataclasses import astuple, dataclass
 from datetime import datetime
 from functools import cache
-from typing import Any, NamedTuple, cast
+from itertools import groupby
+from operator import add, itemgetter
+from typing import Any, cast
 
 from sqlalchemy import Table, and_, bindparam, delete, func, or_, select, update
 
@@ -46,14 +49,30 @@ _KNOWN = (
 )
 
 
-class HistoryRow(NamedTuple):
-    """One interaction of a user, as serving needs it."""
+@dataclass(frozen=True)
+class UserHistory:
+    """Everything a user did, newest first, in columns: one entry an interaction.
 
-    interaction_key: int
-    item_key: int
-    event_code: int
-    value: float
-    occurred_at: datetime
+    Attributes:
+        interaction_keys: Ascending with the order in which they came in.
+        item_keys: Of which items.
+        event_codes: Which events.
+        values: 0 where there is none.
+        occurred_at: When, falling.
+    """
+
+    interaction_keys: tuple[int, ...] = ()
+    item_keys: tuple[int, ...] = ()
+    event_codes: tuple[int, ...] = ()
+    values: tuple[float, ...] = ()
+    occurred_at: tuple[datetime, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.item_keys)
+
+    def before(self, earlier: UserHistory) -> UserHistory:
+        """These interactions, and what was done earlier."""
+        return UserHistory(*map(add, astuple(self), astuple(earlier)))
 
 
 def insert_new(rows: Sequence[dict[str, Any]]) -> list[int]:
@@ -101,32 +120,40 @@ def keys_by_event_id(event_ids: Collection[str]) -> dict[str, int]:
     return found
 
 
-def history(user_id: str) -> tuple[int | None, list[HistoryRow]]:
+def history(user_id: str) -> tuple[int | None, UserHistory]:
     """Everything a user did, newest first, in one query.
 
     Args:
         user_id: The shop's own id.
 
     Returns:
-        The user's key, None where there is no such user, and their interactions.
+        The user's key, None where there is no such user, and their history.
     """
     # Past the session, which has nothing to add to rows that are no objects.
     rows = db.session.connection().execute(_HISTORY, {"user_id": user_id}).all()
     if not rows:
-        return None, []
-    return rows[0][0], [HistoryRow._make(row[1:]) for row in rows if row[1] is not None]
+        return None, UserHistory()
+    return rows[0][0], _in_columns(rows)
 
 
-def histories(user_ids: Collection[str]) -> dict[str, tuple[int, list[HistoryRow]]]:
+def _in_columns(rows: Sequence[Any]) -> UserHistory:
+    """A user's rows: the user's key, and what is told of an interaction, NULL where there is none at all."""
+    if rows[0][1] is None:
+        return UserHistory()
+    _, *columns = zip(*rows, strict=True)
+    return UserHistory(*columns)
+
+
+def histories(user_ids: Collection[str]) -> dict[str, tuple[int, UserHistory]]:
     """Everything that users did, newest first, in one query.
 
     Args:
         user_ids: The shop's own ids.
 
     Returns:
-        Ids of known users to key and interactions.
+        Ids of known users to key and history.
     """
-    found: dict[str, tuple[int, list[HistoryRow]]] = {}
+    found: dict[str, tuple[int, UserHistory]] = {}
     for chunk in chunks(user_ids):
         rows = db.session.execute(
             select(
@@ -142,10 +169,9 @@ def histories(user_ids: Collection[str]) -> dict[str, tuple[int, list[HistoryRow
             .where(User.user_id.in_(chunk))
             .order_by(User.user_key, Interaction.occurred_at.desc(), Interaction.interaction_key.desc())
         )
-        for user_id, user_key, *row in rows:
-            of_user = found.setdefault(user_id, (user_key, []))[1]
-            if row[0] is not None:
-                of_user.append(HistoryRow._make(row))
+        for user_id, of_user in groupby(rows, key=itemgetter(0)):
+            told = [row[1:] for row in of_user]
+            found[user_id] = told[0][0], _in_columns(told)
     return found
 
 
