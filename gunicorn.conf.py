@@ -4,12 +4,33 @@ import atexit
 import os
 import shutil
 import tempfile
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 from gunicorn import util
 
 from recsvc.refusals import write_problem
+from recsvc.startup import imports_that_stay
+
+# What the web processes are forked with, and share: most of what they import. The application is not among it
+# (`preload_app`): its threads and connections are each process's own.
+_LIBRARIES = (
+    "flask_limiter",
+    "flask_migrate",
+    "flask_smorest",
+    "jwt",
+    "psycopg",
+    "rq",
+    "scipy.linalg",
+    "scipy.sparse",
+    "sqlalchemy.dialects.postgresql",
+    "sqlalchemy.orm",
+)
+
+with imports_that_stay():
+    for library in _LIBRARIES:
+        import_module(library)
 
 util.write_error = write_problem  # of what gunicorn itself refuses; it has no setting for that
 

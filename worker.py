@@ -1,6 +1,9 @@
 """The worker process: trains."""
 
-from jobs.processes import run_worker
+from recsvc.startup import imports_that_stay
+
+with imports_that_stay():
+    from jobs.processes import run_worker
 
 if __name__ == "__main__":
     run_worker()

@@ -2,9 +2,12 @@
 
 import sys
 
-from recsvc import create_app
-from recsvc.config import InvalidSettingError
-from recsvc.services.serving import start_serving
+from recsvc.startup import imports_that_stay
+
+with imports_that_stay():
+    from recsvc import create_app
+    from recsvc.config import InvalidSettingError
+    from recsvc.services.serving import start_serving
 
 try:
     app = create_app()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import re
 import shutil
@@ -53,6 +54,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items[:] = [
         item for share in shares for item in chain(share, islice(others, max(0, length - len(share))))
     ]
+
+
+def pytest_collection_finish() -> None:
+    """Keeps the garbage collector from what was imported and collected: a quarter of the tests' time."""
+    gc.freeze()
 
 
 @pytest.fixture(scope="session")

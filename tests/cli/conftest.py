@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from recsvc import cli
+from recsvc.cli import commands
 from recsvc.config import Config
 from recsvc.extensions import db
 
@@ -41,13 +41,13 @@ def recsvc(
 ) -> Callable[..., Outcome]:
     """Runs `recsvc …` and gives its exit code, or message, and what it printed."""
     made = []
-    create = cli.create_app
+    create = commands.create_app
 
     def create_and_keep() -> object:
         made.append(create())
         return made[-1]
 
-    monkeypatch.setattr(cli.cli, "create_app", create_and_keep)
+    monkeypatch.setattr(commands.cli, "create_app", create_and_keep)
 
     def run(*arguments: str, **settings: str) -> Outcome:
         base: Mapping[str, str] = {
@@ -60,7 +60,7 @@ def recsvc(
         monkeypatch.setattr("sys.argv", ["recsvc", *arguments])
         capsys.readouterr()
         with pytest.raises(SystemExit) as ended:
-            cli.main()
+            commands.run()
         for app in made:
             with app.app_context():
                 db.session.remove()

@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from recsvc import cli
+from recsvc.cli import commands
 from recsvc.cli import train as command
 from recsvc.services import training
 from recsvc.storage.database import write_transaction
@@ -183,6 +183,6 @@ def test_a_command_logs_what_is_wrong_and_more_only_where_all_is_asked_for(
 ):
     environment(INSTANCE_DIR=str(tmp_path), LOG_LEVEL=asked)
 
-    cli._create_app()
+    commands._create_app()
 
     assert logging.getLevelName(logging.getLogger().level) == logged

@@ -10,7 +10,7 @@ import pytest
 from click.testing import Result
 from flask import Flask
 
-from recsvc.cli import cli
+from recsvc.cli.commands import cli
 from recsvc.services import ingestion
 from recsvc.services.catalogue import ItemContent, put_items
 from recsvc.services.ingestion import NewInteraction

@@ -12,7 +12,7 @@ import pytest
 from click.testing import Result
 from flask import Flask
 
-from recsvc.cli import cli
+from recsvc.cli.commands import cli
 
 BAD_AND_GOOD = "user_id,item_id\nr1,b1\n,b2\nr1,b3\n"
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import click
 import pytest
 
-from recsvc.cli import cli
+from recsvc.cli.commands import cli
 
 WITHOUT_JSON = {
     "completion": "prints a program of the shell's own",
