@@ -25,7 +25,7 @@ from markdown.preprocessors import Preprocessor
 
 from recsvc import create_app, errors
 from recsvc.api import problems
-from recsvc.cli import cli
+from recsvc.cli.commands import cli
 from recsvc.config import Config
 
 ROOT = Path(__file__).parents[1]

@@ -90,6 +90,8 @@ class Serving:
             view = renewed(served, present)
             arms = self._renew_arms(view, renewed)
             self._view, self._arms = view, arms
+            if served is not None and (present is None or present.served is not served):
+                logger.info("model_version_served", version=served.version)
             # Only a whole look tells: what is wrong with an experiment's version is seen last.
             if was is not None and self.problem is None:
                 logger.info("model_versions_well_again", was=was)
@@ -146,7 +148,6 @@ class Serving:
             if served is not None:
                 if version == pointer.version:
                     self.problem = None
-                logger.info("model_version_served", version=version)
                 return served
         return present
 

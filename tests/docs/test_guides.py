@@ -15,7 +15,7 @@ import pytest
 from flask import Flask
 
 from docs import drawn
-from recsvc.cli import cli
+from recsvc.cli.commands import cli
 from recsvc.config import Config
 from recsvc.services.importing import Request, import_path
 

@@ -15,7 +15,7 @@ from scipy import sparse
 
 from docs import drawn
 from recsvc import errors
-from recsvc.cli import cli
+from recsvc.cli.commands import cli
 from recsvc.config import Config
 from recsvc.recommender.blend import Blend
 from recsvc.recommender.examples import Examples

@@ -79,6 +79,25 @@ def test_a_new_version_is_served_after_the_next_look(trained, train):
     assert serving().view().version == after != before
 
 
+def test_a_version_is_said_to_be_served_when_it_is(trained, train, caplog):
+    before = serving().view().version
+    served_then = []
+
+    def look(record):
+        if "model_version_served" in record.getMessage():
+            served_then.append(serving().view().version)
+        return True
+
+    caplog.handler.addFilter(look)
+    with caplog.at_level("INFO"):
+        after = train().model_version
+        registry.activate(before)
+        serving().refresh()
+        serving().refresh()
+
+    assert served_then == [after, before]
+
+
 def test_rolling_back_is_served_after_the_next_look(trained, train):
     before = serving().view().version
     train()
