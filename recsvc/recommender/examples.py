@@ -33,7 +33,19 @@ class History:
     @cached_property
     def liked(self) -> int:
         """How many items are liked."""
-        return int((self.strengths > 0).sum())
+        return int(np.count_nonzero(self.strengths > 0))
+
+    @cached_property
+    def liking(self) -> NDArray[np.float32]:
+        """The strengths of liked items, 0 for disliked ones, shape (h,)."""
+        return np.maximum(self.strengths, 0)
+
+    @cached_property
+    def sums(self) -> tuple[float, float]:
+        """The sum of the strengths of liked items, and that of their squares."""
+        # In doubles: beside a great strength the others may be little.
+        exact = self.liking.astype(np.float64)
+        return float(exact.sum()), float(exact @ exact)
 
 
 @dataclass(frozen=True)

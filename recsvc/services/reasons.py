@@ -16,14 +16,7 @@ from recsvc.services.serving_view import ServingView, one_at_a_time
 from recsvc.services.tastes import Taste
 from recsvc.storage.queries import features
 
-# How the numerics' reasons are called outside.
-_BECAUSE = {
-    "interaction": "interaction",
-    "history": "history",
-    "user_feature": "feature",
-    "item_feature": "feature",
-    "popular": "popular",
-}
+_OF_FEATURES = frozenset({"user_feature", "item_feature"})
 
 
 class Reason(NamedTuple):
@@ -71,35 +64,35 @@ def reasons_for(
     features_of = _features_of_cold(view, model, chosen)
     with one_at_a_time:
         explained = explain(model, prepared, chosen, scores, features_of)
-    named_keys = {
-        int(model.item_keys[taste.history.indexes[reason.place]])
-        for of_item in explained
-        for reason in of_item
-        if reason.because == "interaction"
-    }
-    ids = view.names_of(named_keys)
-    speaking = {
-        (taste.feature_keys if reason.because == "user_feature" else feature_keys)[reason.place]
-        for of_item, feature_keys in zip(explained, features_of, strict=True)
-        for reason in of_item
-        if _BECAUSE[reason.because] == "feature"
-    }
-    labels = features.labels_of(speaking)
+    places = {one.place for of_item in explained for one in of_item if one.because == "interaction"}
+    names = view.names_of({taste.item_keys[place] for place in places})
+    interactions = {place: (names[taste.item_keys[place]][0], taste.events[place]) for place in places}
+    labels = features.labels_of(
+        {
+            _keys_of(one, taste, of_cold)[one.place]
+            for of_item, of_cold in zip(explained, features_of, strict=True)
+            for one in of_item
+            if one.because in _OF_FEATURES
+        }
+    )
 
-    def told(reason: explaining.Reason, feature_keys: Sequence[int]) -> Reason:
-        because = _BECAUSE[reason.because]
-        if because == "interaction":
-            key = int(model.item_keys[taste.history.indexes[reason.place]])
-            return Reason(because, reason.share, ids[key][0], taste.events[reason.place])
-        if because == "feature":
-            keys = taste.feature_keys if reason.because == "user_feature" else feature_keys
-            return Reason(because, reason.share, feature=":".join(labels[keys[reason.place]]))
-        return Reason(because, reason.share)
+    def told(one: explaining.Reason, of_cold: Sequence[int]) -> Reason:
+        if one.because == "interaction":
+            return Reason(one.because, one.share, *interactions[one.place])
+        if one.because in _OF_FEATURES:
+            label = labels[_keys_of(one, taste, of_cold)[one.place]]
+            return Reason("feature", one.share, feature=":".join(label))
+        return Reason(one.because, one.share)
 
     return [
-        [told(reason, feature_keys) for reason in of_item]
-        for of_item, feature_keys in zip(explained, features_of, strict=True)
+        [told(one, of_cold) for one in of_item]
+        for of_item, of_cold in zip(explained, features_of, strict=True)
     ]
+
+
+def _keys_of(one: explaining.Reason, taste: Taste, of_cold: Sequence[int]) -> Sequence[int]:
+    """The feature keys that a reason's place is one of: the user's, or those of a cold item."""
+    return taste.feature_keys if one.because == "user_feature" else of_cold
 
 
 def _features_of_cold(view: ServingView, model: Model, chosen: NDArray[np.intp]) -> list[list[int]]:

@@ -49,13 +49,11 @@ class Taste:
     @cached_property
     def events(self) -> list[str | None]:
         """Name of the event that says most of each item of the history; None where none is known."""
-        strongest: dict[int, tuple[float, int]] = {}
-        for item_key, weight, code in zip(
-            self.done.item_keys, self.weights, self.done.event_codes, strict=True
-        ):
-            strongest[item_key] = max(strongest.get(item_key, (-np.inf, 0)), (weight, code))
+        # By weight and code, so that of two events that say as much always the same one is named.
+        by_weight = sorted(zip(self.weights, self.done.event_codes, self.done.item_keys, strict=True))
+        strongest = {item_key: code for _, code, item_key in by_weight}
         names = {code: name for name, code in event_book().codes.items()}
-        return [names.get(strongest[key][1]) if key in strongest else None for key in self.item_keys]
+        return [names.get(strongest[key]) if key in strongest else None for key in self.item_keys]
 
 
 def taste_of_user(view: ServingView, done: UserHistory, feature_keys: Sequence[int]) -> Taste | None:

@@ -152,21 +152,17 @@ class LightFMHybrid(FoldedInVoice):
         features count.
         """
         strengths = history.strengths
-        weights = np.maximum(strengths, 0)
         liked, left_out = history.liked - (without > 0), max(without, 0.0)
-        # In doubles: what is left beside a great strength may be little.
-        exact = weights.astype(np.float64)
-        total = float(exact.sum()) - left_out if liked else 0.0
-        squares = float(exact @ exact) - left_out**2 if liked else 1.0
+        of_all, squares_of_all = history.sums
+        total, squares = (of_all - left_out, squares_of_all - left_out**2) if liked else (0.0, 1.0)
         positive = total or 1.0
         ridge = _RIDGE + _RIDGE_OF_ONE * squares / positive**2  # by the effective length
         base = self.spectrum + np.float32(ridge) * self._mean_square
         observed, disliked = _OBSERVED_SHARE * liked / positive, _DISLIKED_WEIGHT / positive
-        confidences = np.where(
-            strengths > 0, np.float32(observed) * strengths, np.float32(-disliked) * strengths
-        )
+        confidences = strengths * np.where(strengths > 0, np.float32(observed), np.float32(-disliked))
         share = liked / (liked + _FEATURES_AS_ITEMS) if len(history.features) else 1.0
-        return System(confidences, weights, np.maximum(base, _TINY), liked, share * _MEAN_SCORE * total)
+        score = share * _MEAN_SCORE * total
+        return System(confidences, history.liking, np.maximum(base, _TINY), liked, score)
 
     @cached_property
     def _mean_square(self) -> np.float32:
