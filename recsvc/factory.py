@@ -20,6 +20,7 @@ from recsvc.api import (
     training_runs,
     users,
 )
+from recsvc.api.answers import AnswerProvider
 from recsvc.api.auth import KEY_SCHEME, TOKEN_SCHEME, identify_callers, public
 from recsvc.api.paths import EncodedSlashes, ShopId
 from recsvc.api.problems import ProblemApi, register
@@ -79,7 +80,7 @@ def create_app(config: Config | None = None) -> Flask:
     app.extensions["recsvc.observer"] = Observer()
     app.extensions["recsvc.serving"] = Serving()
     app.extensions["recsvc.recorder"] = Recorder()
-    app.json.ensure_ascii = False  # type: ignore[attr-defined]
+    app.json = AnswerProvider(app)
     db.init_app(app)
     migrate.init_app(app, db, directory=str(Path(__file__).parent / "migrations"))
     with app.app_context():
