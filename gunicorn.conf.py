@@ -28,6 +28,9 @@ _LIBRARIES = (
     "sqlalchemy.orm",
 )
 
+# A thread does not outlive a fork, and OpenBLAS would have some from its import on. Web processes use one.
+os.environ["OPENBLAS_NUM_THREADS"] = "1"
+
 with imports_that_stay():
     for library in _LIBRARIES:
         import_module(library)

@@ -70,11 +70,8 @@ def command(script: str) -> dict[str, float]:
 
 def web(config: Config, workers: int, app: str) -> dict[str, float]:
     """Starts web processes, and ends them once they are ready."""
-    cost = Cost()
-    with serving(config, config.instance_dir / "web.log", workers=workers, app=app, has_model=False) as (
-        _,
-        pid,
-    ):
+    cost, log = Cost(), config.instance_dir / "web.log"
+    with serving(config, log, workers=workers, app=app, has_model=False) as (_, pid):
         cost.is_ready()
         cost.told["pss_mb"] = proportional_set_size(pid)
     cost.has_ended()

@@ -76,3 +76,17 @@ sys.argv = ["recsvc", "--help"]
     told = told_by(script, INSTANCE_DIR=str(tmp_path))
 
     assert told.splitlines()[-1] == "kept True"
+
+
+def test_web_processes_are_forked_with_libraries_but_with_nothing_of_ours_and_no_threads(tmp_path):
+    told = told_by(
+        """
+import os, runpy, sys
+runpy.run_path("gunicorn.conf.py")
+print(*sorted(name for name in sys.modules if name.startswith(("recsvc", "jobs"))))
+print({"flask", "numpy", "sqlalchemy.orm"} <= sys.modules.keys(), len(os.listdir("/proc/self/task")))
+""",
+        TMPDIR=str(tmp_path),
+    )
+
+    assert told.splitlines() == ["recsvc recsvc.refusals recsvc.startup", "True 1"]
