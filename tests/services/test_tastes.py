@@ -1,0 +1,57 @@
+"""What is known of a user, in the model's terms."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from recsvc.services import tastes
+from recsvc.services.events import CART, PURCHASE, event_book
+from recsvc.services.serving import serving
+from recsvc.services.tastes import taste_of_user
+from recsvc.storage.models import now
+from recsvc.storage.queries.interactions import UserHistory
+
+
+@pytest.fixture
+def done(trained) -> UserHistory:
+    """A view of item 3, then of 2, of 1, and of 2 again, which was bought and put into the basket before."""
+    codes = event_book().codes
+    events = ("view", "view", "view", "view", PURCHASE, CART)
+    return UserHistory(
+        interaction_keys=(96, 95, 94, 93, 92, 91),
+        item_keys=(3, 2, 1, 2, 2, 2),
+        event_codes=tuple(codes[event] for event in events),
+        values=(0.0,) * 6,
+        occurred_at=(now(),) * 6,
+    )
+
+
+def test_all_events_of_the_newest_items_count_and_no_other_item(done, monkeypatch):
+    scale = event_book().scale
+    weight = {event: scale.weights[code] for event, code in event_book().codes.items()}
+    monkeypatch.setattr(tastes, "_HISTORY_FOR_TASTE", 2)
+
+    taste = taste_of_user(serving().view(), done, [])
+
+    # log2(1 + w), the weights of an item's events added up.
+    of_two = 2 * weight["view"] + weight[PURCHASE] + weight[CART]
+    assert taste.item_keys == [3, 2]
+    assert taste.history.strengths == pytest.approx(np.log2([1 + weight["view"], 1 + of_two]))
+
+
+def test_the_event_that_says_most_of_an_item_is_named(done):
+    assert taste_of_user(serving().view(), done, []).events == ["view", PURCHASE, "view"]
+
+
+def test_whoever_did_anything_before_the_training_was_trained_on(done):
+    view = serving().view()
+
+    def strategy(keys):
+        return taste_of_user(view, replace(done, interaction_keys=keys), []).strategy
+
+    last = view.served.manifest["data"]["watermark"]
+    assert strategy((last + 6, last + 5, last + 4, last + 3, last + 2, last + 1)) == "folded_in"
+    assert strategy((last + 6, last + 5, last + 4, last, last + 2, last + 1)) == "personal"
