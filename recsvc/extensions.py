@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from flask_migrate import Migrate
 from flask_sqlalchemy import SQLAlchemy
 from flask_sqlalchemy.session import Session
-from sqlalchemy import MetaData
+from sqlalchemy import Connection, Engine, MetaData
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import DeclarativeBase
+
+BY_STATEMENT = "by_statement"  # in a session's `info`: the engine to ask without a transaction
 
 
 class Base(DeclarativeBase):
@@ -28,6 +32,11 @@ class ForgivingSession(Session):
 
     Else a request whose answer is ready fails where the database goes away just before its end.
     """
+
+    def get_bind(self, *args: Any, **kwargs: Any) -> Engine | Connection:
+        """What statements go to: within a transaction, or, as `info` says, each by itself."""
+        by_itself: Engine | None = self.info.get(BY_STATEMENT)
+        return by_itself or super().get_bind(*args, **kwargs)
 
     def close(self) -> None:
         """Gives the connection back, or up."""

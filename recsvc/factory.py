@@ -84,7 +84,7 @@ def create_app(config: Config | None = None) -> Flask:
     db.init_app(app)
     migrate.init_app(app, db, directory=str(Path(__file__).parent / "migrations"))
     with app.app_context():
-        prepare_engine(db.engine)
+        prepare_engine(app, db.engine)
     _serve_api(app, config)
     serve_console(app)
     return app

@@ -13,10 +13,12 @@ from werkzeug.datastructures import WWWAuthenticate
 from recsvc.errors import InvalidInputError
 from recsvc.services import keys, tokens
 from recsvc.services.keys import USER, Credential
+from recsvc.storage.database import read_by_statement
 
 KEY_SCHEME = "apiKey"
 TOKEN_SCHEME = "userToken"  # noqa: S105 — its name
 
+_ONLY_READ = ("GET", "HEAD")
 _REFUSALS = (401, 403, 429, 503)
 _SEND_ONE = "Send a valid API key or user token: Authorization: Bearer …"
 _OTHER_USER = "This token is another user's."
@@ -100,6 +102,8 @@ def identify_callers(app: Flask) -> None:
     @app.before_request
     def identify() -> None:
         view = app.view_functions.get(request.endpoint or "")
+        if request.method in _ONLY_READ:
+            read_by_statement()
         g.credential = _credential() if getattr(view, "allowed_roles", ()) else None
 
 

@@ -19,7 +19,7 @@ from recsvc.config import current_config
 from recsvc.extensions import db
 from recsvc.instruments import instruments
 from recsvc.services.experiments import Difference, compare, is_sampled, user_hash
-from recsvc.storage.database import chunks, is_unavailable, write_transaction
+from recsvc.storage.database import chunks, is_unavailable, read_by_statement, write_transaction
 from recsvc.storage.models import now
 from recsvc.storage.punctuality import allow_seconds
 from recsvc.storage.queries import shown
@@ -202,6 +202,7 @@ def start_recording(app: Flask, stopped: threading.Event) -> threading.Thread:
 
     def write() -> None:
         with app.app_context():
+            read_by_statement()
             try:
                 recorder().write()
                 recorder().attribute()

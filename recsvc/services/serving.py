@@ -29,7 +29,7 @@ from recsvc.services.experiments import is_treated
 from recsvc.services.serving_view import ServedVersion, ServingView, build_view
 from recsvc.services.trends import RecentLikes, recent_likes
 from recsvc.storage import artifacts
-from recsvc.storage.database import is_unavailable
+from recsvc.storage.database import is_unavailable, read_by_statement
 from recsvc.storage.mirror import Mirror
 from recsvc.storage.punctuality import allow_seconds, limit_statements
 
@@ -222,6 +222,7 @@ def _repeat(app: Flask, stopped: threading.Event, name: str, task: Callable[[], 
             began = time.monotonic()
             try:
                 with app.app_context():
+                    read_by_statement()
                     task()
                 outage = None
             except Exception as error:  # whatever it was, the view stays, and the next look may succeed

@@ -10,6 +10,7 @@ from functools import cache
 from typing import Any, TypeVar
 
 import structlog
+from flask import Flask, current_app
 from sqlalchemy import (
     ARRAY,
     Column,
@@ -29,14 +30,13 @@ from sqlalchemy.exc import DBAPIError, OperationalError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.orm import DeclarativeBase
 
-from recsvc.extensions import db
+from recsvc.extensions import BY_STATEMENT, db
 from recsvc.storage.punctuality import use_punctual_connections, use_punctual_statements
 
 Written = TypeVar("Written")
 
 logger = structlog.get_logger(__name__)
 
-_KEPT_OPEN = 5  # connections of a process that has nothing to do
 _TRIED_AGAIN_EVERY = 2.0  # seconds
 _DEADLOCK_DETECTED = "40P01"
 _DEADLOCKS = 3  # in a row, after which the fourth is told
@@ -63,8 +63,11 @@ def engine_options(database_url: str, timeout: float, connections: int = 1) -> d
         "hide_parameters": True,
         "pool_pre_ping": True,
         "pool_timeout": timeout,
-        "pool_size": min(connections, _KEPT_OPEN),
-        "max_overflow": max(0, connections - _KEPT_OPEN),
+        # One that was opened stays open: under load another would be opened for every other request.
+        "pool_size": connections,
+        "max_overflow": 0,
+        # The one used last: what PostgreSQL keeps of it is at hand.
+        "pool_use_lifo": True,
         "connect_args": {
             "connect_timeout": max(1, round(timeout)),
             # So long may the other side's kernel leave what was sent without a sign of life.
@@ -74,10 +77,11 @@ def engine_options(database_url: str, timeout: float, connections: int = 1) -> d
     }
 
 
-def prepare_engine(engine: Engine) -> None:
+def prepare_engine(app: Flask, engine: Engine) -> None:
     """Makes SQLite keep its promises, as its driver does not, and PostgreSQL answer in time."""
     if engine.dialect.name != "sqlite":
         use_punctual_connections(engine)
+        app.extensions[BY_STATEMENT] = engine.execution_options(isolation_level="AUTOCOMMIT")
         return
     use_punctual_statements(engine)
 
@@ -121,21 +125,34 @@ def contains(column: Any, text: str) -> ColumnElement[bool]:
     return alike
 
 
+def read_by_statement() -> None:
+    """Makes each statement of this session a transaction of its own, but within `write_transaction`.
+
+    On PostgreSQL, which shows a statement what is committed by then either way: see docs/adr/0024. On SQLite
+    a transaction costs next to nothing.
+    """
+    if BY_STATEMENT in current_app.extensions:
+        db.session.info[BY_STATEMENT] = current_app.extensions[BY_STATEMENT]
+
+
 @contextmanager
 def write_transaction(*, keys_are_known: bool = False) -> Iterator[None]:
     """One transaction that writes: committed at the end, rolled back whole on any error.
 
     On SQLite the write lock is taken at once: a transaction that first reads and then writes fails, instead
     of waiting, where another process has written in between. On PostgreSQL what was read before, as who makes
-    a request, belongs to the same transaction: to end it first would take three more round trips.
+    a request, belongs to the same transaction: to end it first would take three more round trips. Where it
+    was read by statement there is none to belong to.
 
     Args:
         keys_are_known: The rows to insert refer to rows that this transaction has seen. SQLite, where no
             other can delete them meanwhile, is then spared looking each up again.
     """
+    by_statement = db.session.info.pop(BY_STATEMENT, None)
     try:
-        if db.engine.dialect.name == "sqlite":
+        if by_statement is not None or db.engine.dialect.name == "sqlite":
             db.session.commit()
+        if db.engine.dialect.name == "sqlite":
             checks = "OFF" if keys_are_known else "ON"
             options = {"sqlite_begin": "IMMEDIATE", "sqlite_foreign_keys": checks}
             db.session.connection(execution_options=options)
@@ -144,6 +161,9 @@ def write_transaction(*, keys_are_known: bool = False) -> Iterator[None]:
     except BaseException:
         db.session.rollback()
         raise
+    finally:
+        if by_statement is not None:
+            db.session.info[BY_STATEMENT] = by_statement
 
 
 def again_after_deadlock(write: Callable[[], Written]) -> Written:

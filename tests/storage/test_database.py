@@ -14,13 +14,17 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from recsvc.extensions import db
 from recsvc.storage.columns import read_interactions
-from recsvc.storage.database import chunks, is_unavailable, write_transaction
+from recsvc.storage.database import chunks, is_unavailable, read_by_statement, write_transaction
 from recsvc.storage.models import Interaction, User
 from recsvc.storage.queries import interactions, users
 
 
 def pragma(name: str):
     return db.session.execute(text(f"PRAGMA {name}")).scalar_one()
+
+
+def commits_by_itself() -> bool:
+    return db.session.connection().connection.driver_connection.autocommit
 
 
 def test_sqlite_writes_ahead_waits_and_keeps_foreign_keys(make_app, sqlite_url):
@@ -44,6 +48,42 @@ def test_what_was_read_before_a_write_is_of_its_transaction_where_the_database_l
     assert len(begun) == (1 if db.engine.dialect.name == "postgresql" else 2)
     db.session.rollback()
     assert users.find("ana") is not None
+
+
+def test_a_write_after_reading_by_statement_is_one_transaction(context):
+    read_by_statement()
+    assert users.find("ana") is None
+
+    with pytest.raises(ZeroDivisionError), write_transaction():
+        db.session.add(User(user_id="ana"))
+        db.session.flush()
+        assert users.find("ana") is not None
+        raise ZeroDivisionError
+
+    assert users.find("ana") is None
+
+
+def test_after_a_write_the_next_is_read_by_statement_again(make_app, postgresql_url):
+    with make_app(postgresql_url).app_context():
+        read_by_statement()
+        with write_transaction():
+            db.session.add(User(user_id="ana"))
+            assert not commits_by_itself()
+
+        assert users.find("ana") is not None
+        assert commits_by_itself()
+
+
+def test_what_is_read_by_statement_again_and_again_is_planned_once(make_app, postgresql_url):
+    app = make_app(postgresql_url)
+    for _ in range(6):
+        with app.app_context():
+            read_by_statement()
+            interactions.history("ana")
+
+    with app.app_context():
+        prepared = db.session.scalars(text("SELECT statement FROM pg_prepared_statements")).all()
+    assert any("FROM users LEFT OUTER JOIN interactions" in statement for statement in prepared)
 
 
 def test_a_row_that_points_nowhere_is_refused(make_interactions):
@@ -262,3 +302,17 @@ def test_a_process_opens_no_more_connections_than_it_may(make_app, postgresql_ur
     app = make_app(postgresql_url, database_connections=2, database_timeout=0.1)
     with app.app_context(), db.engine.connect(), db.engine.connect(), pytest.raises(PoolTimeoutError):
         db.engine.connect()
+
+
+def test_a_connection_that_was_opened_stays_open(make_app, postgresql_url):
+    app = make_app(postgresql_url, database_connections=7)
+    with app.app_context():
+        opened = [db.engine.connect() for _ in range(7)]
+        for connection in opened:
+            connection.close()
+
+        with db.engine.connect() as newest:
+            known = newest.scalar(
+                text("SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()")
+            )
+    assert known == 7

@@ -131,8 +131,10 @@ def _is_recommendable() -> ColumnElement[bool]:
 def groups() -> Iterator[tuple[int, str]]:
     """Item keys and groups, of those that have one, in the order of the keys."""
     statement = select(Item.item_key, Item.group).where(Item.group.is_not(None)).order_by(Item.item_key)
-    rows = db.session.execute(statement.execution_options(yield_per=_ROWS_A_FETCH))
-    return ((item_key, str(group)) for item_key, group in rows)
+    # PostgreSQL gives out rows bit by bit within a transaction only, which a session need not have.
+    with db.engine.connect() as connection:
+        rows = connection.execute(statement.execution_options(yield_per=_ROWS_A_FETCH))
+        yield from ((item_key, str(group)) for item_key, group in rows)
 
 
 def catalogue_revision() -> int:

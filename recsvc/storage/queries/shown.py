@@ -32,13 +32,11 @@ def insert(rows: Sequence[dict[str, Any]]) -> None:
     """Records lists, none of a user who was erased since they were shown.
 
     Args:
-        rows: Values of the columns.
+        rows: Values of the columns; at least one.
     """
-    hashes = {row["user_hash"] for row in rows}
-    erased: dict[int | None, datetime] = {}
-    for chunk in chunks(hashes - {None}):
-        found = select(ErasedUser.user_hash, ErasedUser.erased_at).where(ErasedUser.user_hash.in_(chunk))
-        erased.update((hashed, moment) for hashed, moment in db.session.execute(found))
+    since = min(row["shown_at"] for row in rows)
+    found = db.session.scalars(select(ErasedUser).where(ErasedUser.erased_at >= since))
+    erased: dict[int | None, datetime] = {user.user_hash: user.erased_at for user in found}
     kept = [
         row for row in rows if row["user_hash"] not in erased or row["shown_at"] > erased[row["user_hash"]]
     ]
