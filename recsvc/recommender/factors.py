@@ -47,8 +47,10 @@ class FactorVoice(Voice):
             None for nothing.
         """
 
-    def completed(self, vectors: NDArray[np.float32], history: History, liked: int) -> NDArray[np.float32]:
-        """Adds to vectors, shape (…, d), what is known of a user beside so many liked items."""
+    def completed(
+        self, vectors: NDArray[np.float32], history: History, liked: int | NDArray[np.intp]
+    ) -> NDArray[np.float32]:
+        """Adds to vectors, shape (…, d), what is known of a user beside so many liked items, shape (…, 1)."""
         return vectors
 
     def scaled(self, products: NDArray[np.float32], items: NDArray[np.intp] | slice) -> NDArray[np.float32]:
@@ -195,7 +197,7 @@ class FoldedInOpinion(FactorOpinion):
         return self.voice.finish(self.voice.products(vectors, items), items)
 
     def vectors_without_each(self, places: NDArray[np.intp]) -> NDArray[np.float32]:
-        """The vector without one item of the history at a time, one solution for all items of a kind.
+        """The vector without one item of the history at a time, one system for all items of a kind.
 
         Args:
             places: In the history, of the items to leave out, shape (p,).
@@ -203,31 +205,34 @@ class FoldedInOpinion(FactorOpinion):
         Returns:
             float32, shape (p, d).
         """
-        vectors = np.empty((len(places), self.embeddings.shape[1]), np.float32)
-        kinds = self.voice.kinds(self.history.strengths[places])
-        for kind in np.unique(kinds).tolist():
-            alike = np.flatnonzero(kinds == kind)
-            vectors[alike] = self._vectors_without(places[alike])
-        return vectors
-
-    def _vectors_without(self, places: NDArray[np.intp]) -> NDArray[np.float32]:
-        system = self.voice.system(self.history, without=float(self.history.strengths[places[0]]))
-        coefficients = fold_in_without_each(
-            self.embeddings, system.confidences, system.wanted, system.base, places
-        )
+        strengths = self.history.strengths[places]
+        kinds, kind_of = np.unique(self.voice.kinds(strengths), return_inverse=True)
+        coefficients = np.empty((len(places), len(self.embeddings)), np.float32)
+        systems = []
+        for kind in range(len(kinds)):
+            alike = np.flatnonzero(kind_of == kind)
+            system = self.voice.system(self.history, without=float(strengths[alike[0]]))
+            coefficients[alike] = fold_in_without_each(
+                self.embeddings, system.confidences, system.wanted, system.base, places[alike]
+            )
+            systems.append(system)
         vectors = coefficients @ self.embeddings
-        if system.base is not None:
-            vectors /= system.base
-        if system.score is not None:
-            products = system.wanted * (vectors @ self.embeddings.T)
+        bases = [system.base for system in systems if system.base is not None]
+        if bases:
+            vectors /= np.stack(bases)[kind_of]
+        scores = [system.score for system in systems if system.score is not None]
+        if scores:
+            products = np.stack([system.wanted for system in systems])[kind_of]
+            products *= vectors @ self.embeddings.T
             # Not by subtraction: what is left beside a great strength may be little.
             products[np.arange(len(places)), places] = 0
-            vectors *= _stretch(products, system.score)[:, None]
-        return self.voice.completed(vectors, self.history, system.liked)
+            vectors *= _stretch(products, np.array(scores)[kind_of])[:, None]
+        liked = np.array([system.liked for system in systems])[kind_of, None]
+        return self.voice.completed(vectors, self.history, liked)
 
 
-def _stretch(products: NDArray[np.floating], score: float) -> NDArray[np.float32]:
-    """What to multiply with, so that products, shape (…, n), add up to a score; shape (…)."""
+def _stretch(products: NDArray[np.floating], score: float | NDArray[np.floating]) -> NDArray[np.float32]:
+    """What to multiply with, so that products, shape (…, n), add up to a score, shape (…); shape (…)."""
     scored = products.sum(axis=-1)
     return np.where(scored > 0, score / np.where(scored > 0, scored, 1), 0.0).astype(np.float32)
 

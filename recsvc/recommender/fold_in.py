@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
-
 import numpy as np
 from numpy.typing import NDArray
-from scipy.linalg import lapack
 
-# The stubs of SciPy's versions differ in which shapes they say it takes.
-_dposv: Callable[..., Any] = lapack.dposv
+from recsvc.recommender.kernels import fold_among_items, fold_among_items_without_each
+from recsvc.recommender.kernels.plain import solve
 
 
 def fold_in(
@@ -41,11 +37,9 @@ def fold_in(
     roots = np.sqrt(confidences)
     whitened = _whitened(embeddings, base)
     if items <= components:
-        products = whitened @ whitened.T
-        residual = _solve(roots[:, None] * products * roots, roots * (products @ wanted))
-    else:
-        counted = roots[:, None] * whitened
-        residual = counted @ _solve(counted.T @ counted, wanted @ whitened)
+        return fold_among_items(whitened, roots, wanted)
+    counted = roots[:, None] * whitened
+    residual = counted @ solve(counted.T @ counted, wanted @ whitened)
     coefficients: NDArray[np.floating] = wanted - roots * residual
     return coefficients.astype(np.float32)
 
@@ -72,27 +66,19 @@ def fold_in_without_each(
     items, components = embeddings.shape
     roots = np.sqrt(confidences)
     whitened = _whitened(embeddings, base)
+    if items <= components:
+        return fold_among_items_without_each(whitened, roots, wanted, places)
     each = np.arange(len(places))
     left = np.empty((len(places), items))
     left[:] = wanted
     left[each, places] = 0
-    if items <= components:
-        products = whitened @ whitened.T
-        right = np.zeros((2 * len(places), items))
-        right[: len(places)] = roots * (left @ products)
-        right[len(places) + each, places] = 1
-        solved = _solve(roots[:, None] * products * roots, right.T).T
-        residual, inverse = solved[: len(places)], solved[len(places) :]
-        # The inverse of a matrix without a row and its column, by that of the whole (block inversion).
-        residual = residual - (residual[each, places] / inverse[each, places])[:, None] * inverse
-    else:
-        counted = roots[:, None] * whitened
-        without = counted[places]
-        solved = _solve(counted.T @ counted, np.concatenate([left @ whitened, without]).T).T
-        found, change = solved[: len(places)], solved[len(places) :]
-        # What the item left out had added to the inverse (Sherman and Morrison 1950).
-        ratios = np.einsum("pd,pd->p", without, found) / (1 - np.einsum("pd,pd->p", without, change))
-        residual = (found + ratios[:, None] * change) @ counted.T
+    counted = roots[:, None] * whitened
+    without = counted[places]
+    solved = solve(counted.T @ counted, np.concatenate([left @ whitened, without]).T).T
+    found, change = solved[: len(places)], solved[len(places) :]
+    # What the item left out had added to the inverse (Sherman and Morrison 1950).
+    ratios = np.einsum("pd,pd->p", without, found) / (1 - np.einsum("pd,pd->p", without, change))
+    residual = (found + ratios[:, None] * change) @ counted.T
     coefficients: NDArray[np.float64] = left - roots * residual
     coefficients[each, places] = 0
     return coefficients.astype(np.float32)
@@ -100,14 +86,3 @@ def fold_in_without_each(
 
 def _whitened(embeddings: NDArray[np.float32], base: NDArray[np.floating] | None) -> NDArray[np.floating]:
     return embeddings if base is None else embeddings / np.sqrt(base)
-
-
-def _solve(matrix: NDArray[np.floating], right: NDArray[np.floating]) -> NDArray[np.floating]:
-    """Solves (I + matrix) x = right for a symmetric matrix that is positive semidefinite."""
-    places = np.arange(len(matrix))
-    matrix[places, places] += 1
-    _, solution, failed = _dposv(matrix, right, lower=1)
-    if failed:
-        raise ValueError("a history cannot be folded in: its embeddings are not finite")
-    found: NDArray[np.floating] = solution
-    return found

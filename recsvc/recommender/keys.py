@@ -39,5 +39,7 @@ def locate(sorted_keys: NDArray[Any], keys: NDArray[Any]) -> NDArray[np.intp]:
     """
     if len(sorted_keys) == 0:
         return np.full(len(keys), -1, np.intp)
-    positions = np.minimum(np.searchsorted(sorted_keys, keys), len(sorted_keys) - 1)
+    # Else all of `sorted_keys` would be converted. A key that does not fit into their type is not there.
+    positions = np.searchsorted(sorted_keys, keys.astype(sorted_keys.dtype, copy=False))
+    positions = np.minimum(positions, len(sorted_keys) - 1)
     return np.where(sorted_keys[positions] == keys, positions, -1)

@@ -211,3 +211,84 @@ def test_a_row_of_numbers_that_is_not_there_is_refused(of_kind, row):
         of_kind.rows(numbers, units, np.array([0, row]))
     with pytest.raises(IndexError):
         of_kind.products(numbers, units, np.array([0, row]), np.ones(2, np.float32))
+
+
+# --- fold-in among the items of a history
+
+
+def history_of(items, components):
+    random = np.random.default_rng(1_000 * items + components)
+    return (
+        random.normal(size=(items, components)).astype(np.float32),
+        np.sqrt(random.uniform(0, 3, items)),
+        random.uniform(0, 2, items),
+    )
+
+
+def test_one_item_is_folded_in_by_hand(of_kind):
+    # z = 2 · 9 · 5 / (1 + 2² · 9), and what is left is 5 - 2 z.
+    found = of_kind.fold_among_items(np.array([[3.0]], np.float32), np.array([2.0]), np.array([5.0]))
+
+    assert found.dtype == np.float32
+    assert found.tolist() == [pytest.approx(5 - 2 * 90 / 37)]
+
+
+# Lengths around those in which products are added up, and more items than are solved for by hand.
+@pytest.mark.parametrize(
+    ("items", "components"), [(1, 1), (2, 15), (3, 16), (4, 17), (5, 33), (50, 128), (100, 100), (101, 128)]
+)
+def test_items_are_folded_in_as_the_definition_has_it(of_kind, items, components):
+    whitened, roots, wanted = history_of(items, components)
+    exact = whitened.astype(np.float64)
+    products = exact @ exact.T
+    matrix = np.eye(items) + roots[:, None] * products * roots
+    expected = wanted - roots * np.linalg.solve(matrix, roots * (products @ wanted))
+
+    found = of_kind.fold_among_items(whitened, roots, wanted)
+
+    assert found == pytest.approx(expected, rel=1e-3, abs=1e-4)
+
+
+@pytest.mark.parametrize(("items", "components"), [(2, 4), (5, 33), (50, 128), (101, 128)])
+def test_without_each_item_the_others_are_folded_in_as_if_they_were_alone(of_kind, items, components):
+    whitened, roots, wanted = history_of(items, components)
+    places = np.arange(items)[::-3]
+
+    found = of_kind.fold_among_items_without_each(whitened, roots, wanted, places)
+
+    assert found.shape == (len(places), items)
+    for row, place in zip(found, places.tolist(), strict=True):
+        others = np.delete(np.arange(items), place)
+        alone = plain.fold_among_items(whitened[others], roots[others], wanted[others])
+        assert row[others] == pytest.approx(alone, rel=1e-3, abs=1e-4)
+        assert row[place] == 0
+
+
+def test_with_nothing_to_leave_out_there_is_nothing_to_fold_in(of_kind):
+    assert of_kind.fold_among_items_without_each(*history_of(4, 8), NOTHING).shape == (0, 4)
+
+
+def test_what_is_not_finite_cannot_be_folded_in(of_kind):
+    whitened, roots, wanted = history_of(4, 8)
+    whitened[2, 3] = np.nan
+
+    with pytest.raises(ValueError, match="not finite"):
+        of_kind.fold_among_items(whitened, roots, wanted)
+
+
+def test_a_place_that_is_not_in_the_history_cannot_be_left_out(of_kind):
+    with pytest.raises(IndexError):
+        of_kind.fold_among_items_without_each(*history_of(4, 8), np.array([4]))
+
+
+def test_numbers_of_other_items_are_not_taken_for_those_of_the_history():
+    compiled = importlib.import_module(f"{kernels.__name__}.compiled")
+    whitened, roots, wanted = history_of(4, 8)
+
+    for wrong in (
+        (whitened, roots[:3], wanted),
+        (whitened, roots, wanted[:3]),
+        (whitened[:, :0], roots, wanted),
+    ):
+        with pytest.raises(ValueError, match="do not belong together"):
+            compiled.fold_among_items(*wrong)

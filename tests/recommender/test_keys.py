@@ -45,3 +45,7 @@ def test_nothing_is_located_among_no_keys():
 
 def test_no_keys_are_located_nowhere():
     assert locate(int32(1, 2), np.array([], np.int64)).tolist() == []
+
+
+def test_a_key_too_great_for_the_others_type_is_not_taken_for_one_of_them():
+    assert locate(int32(2, 5, 9), np.array([2**32 + 5, 5], np.int64)).tolist() == [-1, 1]

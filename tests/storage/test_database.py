@@ -51,14 +51,18 @@ def test_what_was_read_before_a_write_is_of_its_transaction_where_the_database_l
 
 
 def test_a_write_after_reading_by_statement_is_one_transaction(context):
+    def write_and_fail():
+        with write_transaction():
+            db.session.add(User(user_id="ana"))
+            db.session.flush()
+            assert users.find("ana") is not None
+            raise ZeroDivisionError
+
     read_by_statement()
     assert users.find("ana") is None
 
-    with pytest.raises(ZeroDivisionError), write_transaction():
-        db.session.add(User(user_id="ana"))
-        db.session.flush()
-        assert users.find("ana") is not None
-        raise ZeroDivisionError
+    with pytest.raises(ZeroDivisionError):
+        write_and_fail()
 
     assert users.find("ana") is None
 

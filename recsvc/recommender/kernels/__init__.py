@@ -10,7 +10,16 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from recsvc.recommender.kernels.plain import best_places, nearest, products, relate, rows, shares
+    from recsvc.recommender.kernels.plain import (
+        best_places,
+        fold_among_items,
+        fold_among_items_without_each,
+        nearest,
+        products,
+        relate,
+        rows,
+        shares,
+    )
 else:
     try:
         _chosen = import_module(f"{__name__}.compiled")
@@ -18,7 +27,19 @@ else:
         from recsvc.recommender.kernels import plain as _chosen
     best_places, nearest, shares = _chosen.best_places, _chosen.nearest, _chosen.shares
     products, relate, rows = _chosen.products, _chosen.relate, _chosen.rows
+    fold_among_items = _chosen.fold_among_items
+    fold_among_items_without_each = _chosen.fold_among_items_without_each
 
-__all__ = ["IS_COMPILED", "best_places", "nearest", "products", "relate", "rows", "shares"]
+__all__ = [
+    "IS_COMPILED",
+    "best_places",
+    "fold_among_items",
+    "fold_among_items_without_each",
+    "nearest",
+    "products",
+    "relate",
+    "rows",
+    "shares",
+]
 
 IS_COMPILED = relate.__module__ != f"{__name__}.plain"

@@ -7,10 +7,15 @@ other requests, would cost a list more than it gains.
 
 import numpy as np
 
+from recsvc.recommender.kernels import plain
+
 from libc.stdint cimport int8_t, int32_t, int64_t, uint8_t
 
 cdef extern from *:
     """
+    #include <math.h>
+    #include <string.h>
+
     #if defined(__GNUC__)
     #define FETCH(address) __builtin_prefetch(address)
     #else
@@ -24,6 +29,8 @@ cdef extern from *:
     #endif
 
     #define BLOCK 32
+    #define WIDE 16
+    #define BESIDE 4
     #define LANES 64  /* sums that are taken side by side: the bytes that come from memory together */
 
     /* The next row is somewhere else: it is on its way while one is multiplied. */
@@ -49,6 +56,20 @@ cdef extern from *:
         }
     }
 
+    FOR_EACH_PROCESSOR
+    static void read_rows(const int8_t *numbers, const float *units, ptrdiff_t length, const ptrdiff_t *chosen,
+                          ptrdiff_t count, float *restrict found) {
+        for (ptrdiff_t place = 0; place < count; place++) {
+            const int8_t *row = numbers + chosen[place] * length;
+            const int8_t *next = numbers + chosen[place + 1 < count ? place + 1 : place] * length;
+            float unit = units[chosen[place]];
+            for (ptrdiff_t column = 0; column < length; column += LANES)
+                FETCH(next + column);
+            for (ptrdiff_t column = 0; column < length; column++)
+                found[place * length + column] = row[column] * unit;
+        }
+    }
+
     /* Most items have nothing above the least that is of use: they are passed over in blocks. */
     FOR_EACH_PROCESSOR
     static ptrdiff_t collect(const float *numbers, ptrdiff_t begin, ptrdiff_t end, float least, ptrdiff_t *found) {
@@ -65,8 +86,123 @@ cdef extern from *:
         }
         return count;
     }
+
+    typedef float wide __attribute__((vector_size(4 * WIDE), aligned(4), may_alias));
+    typedef float half __attribute__((vector_size(2 * WIDE)));
+    typedef float quarter __attribute__((vector_size(WIDE)));
+
+    static inline float total(const wide *sums) {
+        half halves[2];
+        quarter quarters[2];
+        memcpy(halves, sums, sizeof halves);
+        halves[0] += halves[1];
+        memcpy(quarters, halves, sizeof quarters);
+        quarters[0] += quarters[1];
+        return quarters[0][0] + quarters[0][1] + quarters[0][2] + quarters[0][3];
+    }
+
+    /* rows · rowsᵀ; a row is multiplied with some others while it is at hand. */
+    FOR_EACH_PROCESSOR
+    static void multiply_rows(const float *rows, ptrdiff_t count, ptrdiff_t length, double *products) {
+        for (ptrdiff_t first = 0; first < count; first += BESIDE)
+            for (ptrdiff_t place = first; place < count; place++) {
+                const float *row = rows + place * length, *others[BESIDE];
+                wide sums[BESIDE] = {{0}};
+                float rest[BESIDE] = {0};
+                ptrdiff_t column = 0;
+                for (int other = 0; other < BESIDE; other++)
+                    others[other] = rows + (first + other < count ? first + other : first) * length;
+                for (; column + WIDE <= length; column += WIDE)
+                    for (int other = 0; other < BESIDE; other++)
+                        sums[other] += *(const wide *)(row + column) * *(const wide *)(others[other] + column);
+                for (; column < length; column++)
+                    for (int other = 0; other < BESIDE; other++)
+                        rest[other] += row[column] * others[other][column];
+                for (int other = 0; other < BESIDE && first + other <= place; other++)
+                    products[place * count + first + other] = products[(first + other) * count + place]
+                        = total(&sums[other]) + rest[other];
+            }
+    }
+
+    /* What is added to I for each two rows: their product times the roots of both. */
+    FOR_EACH_PROCESSOR
+    static void count_rows(const double *restrict products, const double *restrict roots, ptrdiff_t size,
+                           double *restrict matrix) {
+        for (ptrdiff_t row = 0; row < size; row++) {
+            for (ptrdiff_t other = 0; other <= row; other++)
+                matrix[row * size + other] = products[row * size + other] * roots[row] * roots[other];
+            matrix[row * size + row] += 1;
+        }
+    }
+
+    /* Adds up the rows of a symmetric matrix, each times its weight. */
+    FOR_EACH_PROCESSOR
+    static void add_up(const double *restrict products, const double *restrict weights, ptrdiff_t size,
+                       double *restrict sums) {
+        for (ptrdiff_t row = 0; row < size; row++)
+            for (ptrdiff_t other = 0; other < size; other++)
+                sums[other] += products[row * size + other] * weights[row];
+    }
+
+    /* Cholesky's L of the lower triangle of a matrix, in its place; 0 where it is not positive definite. */
+    FOR_EACH_PROCESSOR
+    static int factorize(double *restrict matrix, ptrdiff_t size, double *restrict column) {
+        for (ptrdiff_t pivot = 0; pivot < size; pivot++) {
+            double square = matrix[pivot * size + pivot], root = sqrt(square);
+            if (!(square > 0 && square < INFINITY))
+                return 0;
+            for (ptrdiff_t row = pivot; row < size; row++)
+                column[row] = matrix[row * size + pivot] /= root;
+            for (ptrdiff_t row = pivot + 1; row < size; row++) {
+                double *restrict entries = matrix + row * size, factor = column[row];
+                for (ptrdiff_t place = pivot + 1; place <= row; place++)
+                    entries[place] -= factor * column[place];
+            }
+        }
+        return 1;
+    }
+
+    /* Solves L Lᵀ x = right for some right sides, shape (size, sides), in their place. */
+    FOR_EACH_PROCESSOR
+    static void substitute(const double *restrict factor, ptrdiff_t size, double *right, ptrdiff_t sides) {
+        for (ptrdiff_t row = 0; row < size; row++) {
+            double *restrict of_row = right + row * sides, root = factor[row * size + row];
+            for (ptrdiff_t before = 0; before < row; before++) {
+                const double *restrict of_before = right + before * sides;
+                double share = factor[row * size + before];
+                for (ptrdiff_t side = 0; side < sides; side++)
+                    of_row[side] -= share * of_before[side];
+            }
+            for (ptrdiff_t side = 0; side < sides; side++)
+                of_row[side] /= root;
+        }
+        for (ptrdiff_t row = size - 1; row >= 0; row--) {
+            const double *restrict shares = factor + row * size;
+            double *restrict of_row = right + row * sides;
+            for (ptrdiff_t side = 0; side < sides; side++)
+                of_row[side] /= shares[row];
+            for (ptrdiff_t before = 0; before < row; before++) {
+                double *restrict of_before = right + before * sides;
+                for (ptrdiff_t side = 0; side < sides; side++)
+                    of_before[side] -= shares[before] * of_row[side];
+            }
+        }
+    }
     """
     void FETCH(const void *address)
+    void read_rows(
+        const int8_t *numbers,
+        const float *units,
+        Py_ssize_t length,
+        const Py_ssize_t *chosen,
+        Py_ssize_t count,
+        float *found,
+    )
+    void multiply_rows(const float *rows, Py_ssize_t count, Py_ssize_t length, double *products)
+    void count_rows(const double *products, const double *roots, Py_ssize_t size, double *matrix)
+    void add_up(const double *products, const double *weights, Py_ssize_t size, double *sums)
+    bint factorize(double *matrix, Py_ssize_t size, double *column)
+    void substitute(const double *factor, Py_ssize_t size, double *right, Py_ssize_t sides)
     Py_ssize_t collect(
         const float *numbers, Py_ssize_t begin, Py_ssize_t end, float least, Py_ssize_t *found
     )
@@ -84,6 +220,7 @@ cdef enum:
     NUMBERS_A_LINE = 16
     AT_ONCE = 512
     ROUNDS = 3
+    FEW = 100  # items of a history; of more, what LAPACK takes to begin is little
 
 ctypedef fused real:
     float
@@ -210,13 +347,12 @@ def best_places(const real[::1] scores, Py_ssize_t most):
 
 
 def rows(const int8_t[:, ::1] numbers, const float[::1] units, const Py_ssize_t[::1] chosen):
-    cdef Py_ssize_t place, column
+    cdef Py_ssize_t count = chosen.shape[0], length = numbers.shape[1]
     _check_rows(numbers, units, chosen)
-    found = np.empty((chosen.shape[0], numbers.shape[1]), np.float32)
+    found = np.empty((count, length), np.float32)
     cdef float[:, ::1] written = found
-    for place in range(chosen.shape[0]):
-        for column in range(numbers.shape[1]):
-            written[place, column] = numbers[chosen[place], column] * units[chosen[place]]
+    if count and length:
+        read_rows(&numbers[0, 0], &units[0], length, &chosen[0], count, &written[0, 0])
     return found
 
 
@@ -235,6 +371,85 @@ def products(
     if count and length:
         multiply(&numbers[0, 0], &units[0], length, &chosen[0], count, &vector[0], &written[0])
     return found
+
+
+def fold_among_items(whitened, roots, wanted):
+    if len(whitened) > FEW:
+        return plain.fold_among_items(whitened, roots, wanted)
+    cdef const float[:, ::1] rows = np.ascontiguousarray(whitened, np.float32)
+    cdef const double[::1] factors = np.ascontiguousarray(roots, np.float64)
+    cdef const double[::1] weights = np.ascontiguousarray(wanted, np.float64)
+    cdef Py_ssize_t items = rows.shape[0], row
+    cdef double[:, ::1] products = np.empty((items, items)), triangle = np.empty((items, items))
+    cdef double[::1] right = np.zeros(items)
+    coefficients = np.empty(items, np.float32)
+    cdef float[::1] found = coefficients
+    _factorize(rows, factors, weights, products, triangle, right)
+    for row in range(items):
+        right[row] *= factors[row]
+    substitute(&triangle[0, 0], items, &right[0], 1)
+    for row in range(items):
+        found[row] = weights[row] - factors[row] * right[row]
+    return coefficients
+
+
+def fold_among_items_without_each(whitened, roots, wanted, left_out):
+    if len(whitened) > FEW:
+        return plain.fold_among_items_without_each(whitened, roots, wanted, left_out)
+    cdef const Py_ssize_t[::1] places = np.ascontiguousarray(left_out, np.intp)
+    cdef const float[:, ::1] rows = np.ascontiguousarray(whitened, np.float32)
+    cdef const double[::1] factors = np.ascontiguousarray(roots, np.float64)
+    cdef const double[::1] weights = np.ascontiguousarray(wanted, np.float64)
+    cdef Py_ssize_t items = rows.shape[0], sides = places.shape[0], side, row, place
+    cdef double[:, ::1] products = np.empty((items, items)), triangle = np.empty((items, items))
+    cdef double[:, ::1] right = np.zeros((items, 2 * sides))
+    cdef double[::1] of_all = np.zeros(items)
+    cdef double ratio
+    coefficients = np.empty((sides, items), np.float32)
+    cdef float[:, ::1] found = coefficients
+    _factorize(rows, factors, weights, products, triangle, of_all)
+    for side in range(sides):
+        place = places[side]
+        if not 0 <= place < items:
+            raise IndexError(f"place {place} is none of {items}")
+        for row in range(items):
+            right[row, side] = factors[row] * (of_all[row] - products[place, row] * weights[place])
+        right[place, sides + side] = 1
+    if sides:
+        substitute(&triangle[0, 0], items, &right[0, 0], 2 * sides)
+    for side in range(sides):
+        place = places[side]
+        # The inverse of a matrix without a row and its column, by that of the whole (block inversion).
+        ratio = right[place, side] / right[place, sides + side]
+        for row in range(items):
+            found[side, row] = weights[row] - factors[row] * (right[row, side] - ratio * right[row, sides + side])
+        found[side, place] = 0
+    return coefficients
+
+
+cdef int _factorize(
+    const float[:, ::1] rows,
+    const double[::1] roots,
+    const double[::1] weights,
+    double[:, ::1] products,
+    double[:, ::1] triangle,
+    double[::1] sums,
+) except -1:
+    """Finds W Wᵀ, W being the rows, W Wᵀ w, which is added to the sums, and Cholesky's L of I + R W Wᵀ R.
+
+    Raises:
+        ValueError: There is no row, shapes do not fit together, or the numbers are not finite.
+    """
+    cdef Py_ssize_t items = rows.shape[0]
+    cdef double[::1] column = np.empty(items)
+    if not items or not rows.shape[1] or roots.shape[0] != items or weights.shape[0] != items:
+        raise ValueError(f"{items} items, {roots.shape[0]} roots and {weights.shape[0]} weights do not belong together")
+    multiply_rows(&rows[0, 0], items, rows.shape[1], &products[0, 0])
+    add_up(&products[0, 0], &weights[0], items, &sums[0])
+    count_rows(&products[0, 0], &roots[0], items, &triangle[0, 0])
+    if not factorize(&triangle[0, 0], items, &column[0]):
+        raise ValueError(plain.NOT_FINITE)
+    return 0
 
 
 cdef int _check(

@@ -1,11 +1,18 @@
-"""What kernels do, with NumPy."""
+"""What kernels do, with NumPy and LAPACK."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.linalg import lapack
+
+# The stubs of SciPy's versions differ in which shapes they say it takes.
+_dposv: Callable[..., Any] = lapack.dposv
+
+NOT_FINITE = "a history cannot be folded in: its embeddings are not finite"
 
 
 def relate(
@@ -162,6 +169,88 @@ def products(
         IndexError: A row is none of n.
     """
     found: NDArray[np.float32] = (numbers[chosen].astype(np.float32) @ vector) * units[chosen]
+    return found
+
+
+def fold_among_items(
+    whitened: NDArray[np.floating], roots: NDArray[np.floating], wanted: NDArray[np.floating]
+) -> NDArray[np.float32]:
+    """Solves (I + R W Wᵀ R) z = R W Wᵀ w, R being the diagonal of the roots, for w - R z: see `fold_in`.
+
+    Args:
+        whitened: W, float32, shape (h, d), a row an item of the history; at least one.
+        roots: Of the confidences, shape (h,).
+        wanted: w, shape (h,).
+
+    Returns:
+        float32, shape (h,).
+
+    Raises:
+        ValueError: The numbers are not finite.
+    """
+    products = whitened @ whitened.T
+    residual = solve(roots[:, None] * products * roots, roots * (products @ wanted))
+    coefficients: NDArray[np.floating] = wanted - roots * residual
+    return coefficients.astype(np.float32)
+
+
+def fold_among_items_without_each(
+    whitened: NDArray[np.floating],
+    roots: NDArray[np.floating],
+    wanted: NDArray[np.floating],
+    places: NDArray[np.intp],
+) -> NDArray[np.float32]:
+    """The same without one of the items at a time.
+
+    Args:
+        whitened: As for `fold_among_items`.
+        roots: As for `fold_among_items`.
+        wanted: As for `fold_among_items`.
+        places: Of the items to leave out, shape (p,).
+
+    Returns:
+        float32, shape (p, h); 0 for the item left out.
+
+    Raises:
+        IndexError: A place is none of h.
+        ValueError: The numbers are not finite.
+    """
+    each = np.arange(len(places))
+    left = np.empty((len(places), len(whitened)))
+    left[:] = wanted
+    left[each, places] = 0
+    products = whitened @ whitened.T
+    right = np.zeros((2 * len(places), len(whitened)))
+    right[: len(places)] = roots * (left @ products)
+    right[len(places) + each, places] = 1
+    solved = solve(roots[:, None] * products * roots, right.T).T
+    residual, inverse = solved[: len(places)], solved[len(places) :]
+    # The inverse of a matrix without a row and its column, by that of the whole (block inversion).
+    residual = residual - (residual[each, places] / inverse[each, places])[:, None] * inverse
+    coefficients: NDArray[np.float64] = left - roots * residual
+    coefficients[each, places] = 0
+    return coefficients.astype(np.float32)
+
+
+def solve(matrix: NDArray[np.floating], right: NDArray[np.floating]) -> NDArray[np.floating]:
+    """Solves (I + matrix) x = right for a symmetric matrix that is positive semidefinite.
+
+    Args:
+        matrix: Shape (m, m). It is overwritten.
+        right: Shape (m,), or (m, sides).
+
+    Returns:
+        As the right side.
+
+    Raises:
+        ValueError: The numbers are not finite.
+    """
+    places = np.arange(len(matrix))
+    matrix[places, places] += 1
+    _, solution, failed = _dposv(matrix, right, lower=1)
+    if failed or not np.isfinite(solution).all():
+        raise ValueError(NOT_FINITE)
+    found: NDArray[np.floating] = solution
     return found
 
 

@@ -178,12 +178,14 @@ class LightFMHybrid(FoldedInVoice):
         parts: NDArray[np.float32] = self.user_features[history.features] * weight
         return parts
 
-    def completed(self, vectors: NDArray[np.float32], history: History, liked: int) -> NDArray[np.float32]:
+    def completed(
+        self, vectors: NDArray[np.float32], history: History, liked: int | NDArray[np.intp]
+    ) -> NDArray[np.float32]:
         """Adds what the user's features say; all that is known of somebody who likes nothing."""
         lacks = len(history.features) > 0 or ~vectors.any(axis=-1, keepdims=True)
         if not np.any(lacks):
             return vectors
-        share = np.float32(_FEATURES_AS_ITEMS / (liked + _FEATURES_AS_ITEMS))
+        share = _FEATURES_AS_ITEMS / (liked + _FEATURES_AS_ITEMS)
         of_features = self.user_features[history.features].sum(axis=0)
         of_features = of_features / np.sqrt(max(len(history.features), 1)) + self.mean_user
         return vectors + np.where(lacks, share * of_features, 0).astype(np.float32)
