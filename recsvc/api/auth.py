@@ -18,7 +18,7 @@ from recsvc.storage.database import read_by_statement
 KEY_SCHEME = "apiKey"
 TOKEN_SCHEME = "userToken"  # noqa: S105 — its name
 
-_ONLY_READ = ("GET", "HEAD")
+_READING = ("GET", "HEAD")
 _REFUSALS = (401, 403, 429, 503)
 _SEND_ONE = "Send a valid API key or user token: Authorization: Bearer …"
 _OTHER_USER = "This token is another user's."
@@ -71,6 +71,12 @@ def public(view: Callable[..., Any]) -> Callable[..., Any]:
     return view
 
 
+def only_reads(view: Callable[..., Any]) -> Callable[..., Any]:
+    """Tells of a view for POST that it writes nothing, so that no transaction is begun for it."""
+    view.only_reads = True  # type: ignore[attr-defined]
+    return view
+
+
 def caller() -> Credential:
     """Who makes this request."""
     credential: Credential = g.credential
@@ -102,7 +108,7 @@ def identify_callers(app: Flask) -> None:
     @app.before_request
     def identify() -> None:
         view = app.view_functions.get(request.endpoint or "")
-        if request.method in _ONLY_READ:
+        if request.method in _READING or hasattr(view, "only_reads"):
             read_by_statement()
         g.credential = _credential() if getattr(view, "allowed_roles", ()) else None
 

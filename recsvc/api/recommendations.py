@@ -7,7 +7,7 @@ from typing import Any
 from flask import url_for
 
 from recsvc.api import schemas
-from recsvc.api.auth import allow, caller, for_whom
+from recsvc.api.auth import allow, caller, for_whom, only_reads
 from recsvc.api.blueprints import Blueprint
 from recsvc.api.fields import checked_id
 from recsvc.services import recommending, training
@@ -35,6 +35,7 @@ def recommend_to_user(query: dict[str, Any]) -> Any:
 
 @blueprint.route("/recommendations/session", methods=["POST"])
 @allow(*_READERS)
+@only_reads
 @blueprint.arguments(schemas.SessionRequest)
 @blueprint.response(200, schemas.RecommendationsSchema)
 def recommend_to_session(body: dict[str, Any]) -> Any:
@@ -44,6 +45,7 @@ def recommend_to_session(body: dict[str, Any]) -> Any:
 
 @blueprint.route("/recommendations/batch", methods=["POST"])
 @allow(*_READERS)
+@only_reads
 @blueprint.arguments(schemas.NewsletterRequest)
 @blueprint.response(200, schemas.NewsletterSchema)
 def recommend_to_users(body: dict[str, Any]) -> dict[str, Any]:

@@ -31,6 +31,29 @@ def test_an_empty_service_says_what_to_do(admin):
     assert status["next_training_at"].endswith("T00:00:00+00:00")
 
 
+@pytest.mark.parametrize(
+    ("method", "path", "body"),
+    [
+        ("get", "/recommendations?user_id=ana", None),
+        ("post", "/recommendations/session", {"item_ids": ["b1"]}),
+        ("post", "/recommendations/batch", {"user_ids": ["ana"]}),
+    ],
+)
+def test_what_only_reads_has_its_statements_prepared(make_app, postgresql_url, method, path, body):
+    app = make_app(postgresql_url)
+    with app.app_context():
+        key = keys.create("service", "shop")[1]
+    for _ in range(7):  # the first notes that the key is used; psycopg prepares what comes for the sixth time
+        answer = app.test_client().open(
+            f"{API}{path}", method=method, json=body, headers={"Authorization": f"Bearer {key}"}
+        )
+        assert answer.status_code == 200
+
+    with app.app_context():
+        prepared = db.session.scalars(text("SELECT statement FROM pg_prepared_statements")).all()
+    assert any("FROM api_keys" in statement for statement in prepared)
+
+
 @pytest.fixture
 def shop_and_run(app, service):
     rows = [

@@ -173,10 +173,21 @@ class RecommendationsSchema(Schema):
 def _written(item: Any) -> dict[str, Any]:
     written = {"item_id": item.item_id, "rank": item.rank, "score": item.score, "title": item.title}
     if item.reasons is not None:
-        written["reasons"] = [
-            {name: value for name, value in zip(reason._fields, reason, strict=True) if value is not None}
-            for reason in item.reasons
-        ]
+        written["reasons"] = [_reason(*reason) for reason in item.reasons]
+    return written
+
+
+def _reason(
+    because: str, share: float, item_id: str | None, event: str | None, feature: str | None
+) -> dict[str, Any]:
+    """What is said of one reason; a list has hundreds of them."""
+    written: dict[str, Any] = {"because": because, "share": share}
+    if item_id is not None:
+        written["item_id"] = item_id
+    if event is not None:
+        written["event"] = event
+    if feature is not None:
+        written["feature"] = feature
     return written
 
 
