@@ -63,13 +63,18 @@ class FactorVoice(Voice):
 
     def opinion(self, history: History) -> FactorOpinion:
         """The user's vector, and what it is made of."""
+        return FactorOpinion(self, history, *self._made(history))
+
+    def _made(
+        self, history: History
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32] | None, NDArray[np.float32]]:
+        """Embeddings, coefficients, metric and vector of a `FactorOpinion`."""
         embeddings = self.embeddings[history.indexes]
         coefficients, metric = self.counting(history, embeddings)
         vector = coefficients @ embeddings
         if metric is not None:
             vector *= metric
-        vector = self.completed(vector, history, history.liked)
-        return FactorOpinion(self, history, embeddings, coefficients, metric, vector)
+        return embeddings, coefficients, metric, self.completed(vector, history, history.liked)
 
     def vector(self, history: History) -> NDArray[np.float32]:
         """The user's vector, float32, shape (d,)."""
@@ -177,7 +182,7 @@ class FoldedInVoice(FactorVoice):
 
     def opinion(self, history: History) -> FoldedInOpinion:
         """The user's vector, and what it was solved from."""
-        return FoldedInOpinion(**vars(super().opinion(history)))
+        return FoldedInOpinion(self, history, *self._made(history))
 
 
 @dataclass(frozen=True)
