@@ -8,6 +8,7 @@ import json
 import os
 import re
 import shutil
+import threading
 import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -28,6 +29,9 @@ Manifest = dict[str, Any]
 Stamp = frozenset[tuple[str, int, int, int]]
 
 _LARGEST_MANIFEST = 16_000_000  # bytes
+# NumPy reads them by `ast`, which counts its depth for all threads together and fails where two meet there:
+# python/cpython#106905.
+_one_header_at_a_time = threading.Lock()
 _PLAIN_NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,127}")
 
 
@@ -110,8 +114,10 @@ def open_version(folder: Path, signer: Signer) -> tuple[Manifest, Arrays]:
             if path.stat().st_size != described["bytes"] or _sha256(path) != described["sha256"]:
                 raise not_as_published(folder.name, name)
             if path.suffix == ".npy":
+                with _one_header_at_a_time:
+                    mapped = np.load(path, mmap_mode="r", allow_pickle=False)
                 # As a plain array: every slice of a np.memmap costs some microseconds more.
-                arrays[path.stem] = np.asarray(np.load(path, mmap_mode="r", allow_pickle=False))
+                arrays[path.stem] = np.asarray(mapped)
         except (OSError, ValueError) as error:
             raise unreadable(folder.name, name, error) from error
     return manifest, arrays

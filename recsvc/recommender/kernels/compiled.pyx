@@ -29,8 +29,8 @@ cdef extern from *:
     #endif
 
     #define BLOCK 32
-    #define WIDE 16
-    #define BESIDE 4
+    #define WIDE 16  /* floats that the widest registers hold */
+    #define BESIDE 4  /* rows that another is multiplied with at once */
     #define LANES 64  /* sums that are taken side by side: the bytes that come from memory together */
 
     /* The next row is somewhere else: it is on its way while one is multiplied. */
