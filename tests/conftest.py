@@ -9,9 +9,10 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import replace
 from itertools import chain, count, islice
 from pathlib import Path
@@ -31,6 +32,7 @@ from recsvc.extensions import db
 from recsvc.services import catalogue, ingestion, keys
 from recsvc.services.catalogue import ItemContent
 from recsvc.services.ingestion import NewInteraction
+from recsvc.services.serving import start_serving
 
 SHARED_DATA = Path(__file__).parents[2] / "shared" / "data"
 
@@ -203,6 +205,25 @@ def context(app: Flask) -> Iterator[Flask]:
     """The application with its context pushed."""
     with app.app_context():
         yield app
+
+
+@pytest.fixture
+def serve() -> Callable[[Flask], AbstractContextManager[None]]:
+    """What a web process does beside requests, for as long as a block lasts."""
+
+    @contextmanager
+    def beside(app: Flask) -> Iterator[None]:
+        before = set(threading.enumerate())
+        stopped = start_serving(app)
+        try:
+            yield
+        finally:
+            stopped.set()
+            # One that is still at work would give its connection back to a pool that is gone.
+            for thread in set(threading.enumerate()) - before:
+                thread.join(10)
+
+    return beside
 
 
 class Caller:

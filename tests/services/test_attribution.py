@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import threading
 from datetime import timedelta
 
 import pytest
@@ -17,7 +16,7 @@ from recsvc.services.attribution import Attributed, Recorder, recorder
 from recsvc.services.experiments import compare, is_treated, user_hash
 from recsvc.services.privacy import erase_user
 from recsvc.services.recommending import Filters, for_session, for_user, popular
-from recsvc.services.serving import Serving, serving, start_serving
+from recsvc.services.serving import Serving, serving
 from recsvc.storage.database import write_transaction
 from recsvc.storage.models import ShownRecommendation, now
 
@@ -142,15 +141,10 @@ def test_no_more_than_a_bound_waits():
     assert full.lost == 5
 
 
-def test_a_web_process_writes_by_itself_and_at_its_end(make_app, database_url):
+def test_a_web_process_writes_by_itself_and_at_its_end(make_app, database_url, serve):
     app = make_app(database_url)
-    stopped = start_serving(app)
-    with app.app_context():
+    with serve(app), app.app_context():
         for_user("u", Filters(k=1))
-    stopped.set()
-    for thread in threading.enumerate():
-        if thread.name in {"record-shown", "watch-model-store"}:
-            thread.join(10)
 
     with app.app_context():
         assert shown() == 1

@@ -13,7 +13,7 @@ from recsvc.extensions import db
 from recsvc.services import catalogue_arrays, readiness, registry, serving_view
 from recsvc.services.catalogue import ItemContent, put_item
 from recsvc.services.recommending import Filters, for_user
-from recsvc.services.serving import serving, start_serving, watch
+from recsvc.services.serving import serving, watch
 from recsvc.services.serving_view import build_view
 
 
@@ -160,18 +160,15 @@ def test_a_damaged_version_cannot_be_activated(trained, train):
         registry.activate("nope")
 
 
-def test_a_web_process_starts_whatever_the_pointer_looks_like(make_app, database_url):
+def test_a_web_process_starts_whatever_the_pointer_looks_like(make_app, database_url, serve):
     app = make_app(database_url, auto_train_on_startup=True, reload_interval=5.0)
     with app.app_context():
         root = registry.model_store().root
     root.mkdir()
     (root / "active.json").write_text("{")
 
-    stopped = start_serving(app)
-
-    with app.app_context():
+    with serve(app), app.app_context():
         assert serving().refresh().version is None
-    stopped.set()
 
 
 def test_the_watcher_swaps_the_view_by_itself(make_app, database_url):

@@ -14,7 +14,6 @@ from sqlalchemy.exc import OperationalError, SQLAlchemyError
 
 from recsvc.extensions import db
 from recsvc.services import readiness
-from recsvc.services.serving import start_serving
 from recsvc.storage.database import is_unavailable, write_transaction
 from recsvc.storage.punctuality import answers_within
 
@@ -121,17 +120,13 @@ def test_a_request_to_a_silent_server_ends_in_503(make_app, tunnel):
 
 
 @POSTGRESQL
-def test_the_server_ends_a_statement_of_a_web_process_that_takes_too_long(make_app, database_url):
+def test_the_server_ends_a_statement_of_a_web_process_that_takes_too_long(make_app, database_url, serve):
     app = make_app(database_url, database_statement_timeout=0.2)
-    stopped = start_serving(app)
-    try:
-        with app.app_context():
-            began = time.monotonic()
-            with pytest.raises(SQLAlchemyError) as ended:
-                db.session.execute(text("SELECT pg_sleep(20)"))
-            db.session.rollback()
-    finally:
-        stopped.set()
+    with serve(app), app.app_context():
+        began = time.monotonic()
+        with pytest.raises(SQLAlchemyError) as ended:
+            db.session.execute(text("SELECT pg_sleep(20)"))
+        db.session.rollback()
 
     assert is_unavailable(ended.value)
     assert isinstance(ended.value.orig, psycopg.errors.QueryCanceled)
