@@ -35,8 +35,9 @@ def insert(rows: Sequence[dict[str, Any]]) -> None:
         rows: Values of the columns; at least one.
     """
     since = min(row["shown_at"] for row in rows)
-    found = db.session.scalars(select(ErasedUser).where(ErasedUser.erased_at >= since))
-    erased: dict[int | None, datetime] = {user.user_hash: user.erased_at for user in found}
+    found = select(ErasedUser.user_hash, ErasedUser.erased_at).where(ErasedUser.erased_at >= since)
+    erased: dict[int | None, datetime] = {}
+    erased.update((hashed, moment) for hashed, moment in db.session.execute(found))
     kept = [
         row for row in rows if row["user_hash"] not in erased or row["shown_at"] > erased[row["user_hash"]]
     ]
