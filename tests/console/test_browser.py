@@ -9,6 +9,7 @@ from pathlib import Path
 import httpx
 import pytest
 from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import expect
 
 pytestmark = pytest.mark.processes
 
@@ -118,7 +119,7 @@ def test_a_training_is_started_and_its_progress_seen(open_page):
     page.wait_for_url(re.compile("training/[0-9a-f]{32}$"))
     page.locator("progress[value]").first.wait_for(timeout=60_000)
     page.get_by_text("It made version").wait_for(timeout=120_000)
-    assert page.get_by_role("heading", name="Stages").is_visible()
+    expect(page.get_by_role("heading", name="Stages")).to_be_visible()
 
 
 def test_a_version_is_activated_and_taken_back(open_page, site):
@@ -139,7 +140,7 @@ def test_what_is_not_confirmed_is_not_done(open_page):
     page.get_by_role("button", name="Revoke newsletter").click()
     page.reload()
 
-    assert page.get_by_role("button", name="Revoke newsletter").is_visible()
+    expect(page.get_by_role("button", name="Revoke newsletter")).to_be_visible()
 
 
 def test_an_item_put_into_the_basket_changes_the_list_without_a_reload(open_page):
@@ -154,8 +155,8 @@ def test_an_item_put_into_the_basket_changes_the_list_without_a_reload(open_page
     assert page.evaluate("window.isSamePage")
     assert before[0] not in after
     assert set(after) - set(before)
-    assert page.get_by_text("because of").first.is_visible()
-    assert page.locator("#spoken").inner_text() == "The list was computed anew."
+    expect(page.get_by_text("because of").first).to_be_visible()
+    expect(page.locator("#spoken")).to_have_text("The list was computed anew.")
 
     page.get_by_role("link", name="Take out").click()
     page.get_by_text("Nothing is saved").wait_for()
@@ -185,7 +186,7 @@ def test_a_file_is_checked_and_then_stored(open_page, site, tmp_path):
     page.get_by_label("CSV or JSON Lines").set_input_files(file)
     page.get_by_role("button", name="Check").click()
     page.get_by_role("button", name="Store 2 rows").wait_for(timeout=30_000)
-    assert page.get_by_role("cell", name="user_id is missing").is_visible()
+    expect(page.get_by_role("cell", name="user_id is missing")).to_be_visible()
     assert httpx.get(f"{site.url}/api/v1/users/bea", headers=site.api.headers).status_code == 404
 
     page.get_by_role("button", name="Store 2 rows").click()
@@ -216,9 +217,9 @@ def test_the_language_and_the_theme_are_chosen_and_stay(open_page):
     page.get_by_role("button", name="Claro / escuro").click()
     page.goto("/console/keys/")
 
-    assert page.get_by_role("heading", name="Chaves", exact=True).is_visible()
-    assert page.locator("html").get_attribute("data-bs-theme") == "dark"
-    assert page.locator("html").get_attribute("lang") == "pt-BR"
+    expect(page.get_by_role("heading", name="Chaves", exact=True)).to_be_visible()
+    expect(page.locator("html")).to_have_attribute("data-bs-theme", "dark")
+    expect(page.locator("html")).to_have_attribute("lang", "pt-BR")
 
 
 def test_pages_work_without_script(chromium, site, signed_in):
@@ -227,7 +228,7 @@ def test_pages_work_without_script(chromium, site, signed_in):
     page.goto("/console/explorer/user?user_id=somebody-new")
     page.get_by_role("link", name="Put in basket").first.click()
 
-    assert page.get_by_role("link", name="Take out").is_visible()
+    expect(page.get_by_role("link", name="Take out")).to_be_visible()
     context.close()
 
 
