@@ -15,6 +15,8 @@ from recsvc.recommender.features import FeatureMatrix
 from recsvc.recommender.interactions import InteractionMatrix
 from recsvc.recommender.split import HeldOut
 
+_DISLIKED_WEIGHT = 0.3  # beside a liked item of the same strength; see docs/adr/0005
+
 
 @dataclass(frozen=True)
 class History:
@@ -33,19 +35,24 @@ class History:
     @cached_property
     def liked(self) -> int:
         """How many items are liked."""
-        return int(np.count_nonzero(self.strengths > 0))
-
-    @cached_property
-    def liking(self) -> NDArray[np.float32]:
-        """The strengths of liked items, 0 for disliked ones, shape (h,)."""
-        return np.maximum(self.strengths, 0)
+        return len(self._liking)
 
     @cached_property
     def sums(self) -> tuple[float, float]:
         """The sum of the strengths of liked items, and that of their squares."""
+        return sum(self._liking), sum(strength * strength for strength in self._liking)
+
+    @cached_property
+    def counting(self) -> NDArray[np.float32]:
+        """The strengths, float32, shape (h,); those of disliked items are less beside liked ones."""
+        if self.liked == len(self.strengths):
+            return self.strengths
+        return np.where(self.strengths > 0, np.float32(1), np.float32(_DISLIKED_WEIGHT)) * self.strengths
+
+    @cached_property
+    def _liking(self) -> list[float]:
         # In doubles: beside a great strength the others may be little.
-        exact = self.liking.astype(np.float64)
-        return float(exact.sum()), float(exact @ exact)
+        return [strength for strength in self.strengths.tolist() if strength > 0]
 
 
 @dataclass(frozen=True)

@@ -14,12 +14,13 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from recsvc.recommender.examples import Examples, History
-from recsvc.recommender.fold_in import fold_in, fold_in_without_each
+from recsvc.recommender.fold_in import Systems, fold_in
 from recsvc.recommender.one_byte import Rows, products, rounded
 from recsvc.recommender.voice import Opinion, Voice
 
 _ROWS_AT_ONCE = 4096
 _one_at_a_time = Lock()
+_NOTHING_LEFT_OUT = np.zeros(1, np.float32)
 
 
 @dataclass(frozen=True)
@@ -31,21 +32,6 @@ class FactorVoice(Voice):
     """
 
     embeddings: Rows
-
-    @abstractmethod
-    def counting(
-        self, history: History, embeddings: NDArray[np.float32]
-    ) -> tuple[NDArray[np.float32], NDArray[np.float32] | None]:
-        """How much each item of the history counts: its coefficient in the user's vector.
-
-        Args:
-            history: Of one user.
-            embeddings: float32, shape (h, d): of the items in it.
-
-        Returns:
-            float32, shape (h,); and what the vector's components are multiplied with, float32, shape (d,),
-            None for nothing.
-        """
 
     def completed(
         self, vectors: NDArray[np.float32], history: History, liked: int | NDArray[np.intp]
@@ -61,20 +47,9 @@ class FactorVoice(Voice):
         """Turns products, shape (…, c), into scores."""
         return self.scaled(products, items)
 
+    @abstractmethod
     def opinion(self, history: History) -> FactorOpinion:
         """The user's vector, and what it is made of."""
-        return FactorOpinion(self, history, *self._made(history))
-
-    def _made(
-        self, history: History
-    ) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32] | None, NDArray[np.float32]]:
-        """Embeddings, coefficients, metric and vector of a `FactorOpinion`."""
-        embeddings = self.embeddings[history.indexes]
-        coefficients, metric = self.counting(history, embeddings)
-        vector = coefficients @ embeddings
-        if metric is not None:
-            vector *= metric
-        return embeddings, coefficients, metric, self.completed(vector, history, history.liked)
 
     def vector(self, history: History) -> NDArray[np.float32]:
         """The user's vector, float32, shape (d,)."""
@@ -105,7 +80,6 @@ class FactorOpinion(Opinion):
         history: Of the user.
         embeddings: float32, shape (h, d): of the items in it.
         coefficients: float32, shape (h,): of these in the vector.
-        metric: float32, shape (d,): what the vector's components were multiplied with; None for nothing.
         vector: float32, shape (d,).
     """
 
@@ -113,14 +87,12 @@ class FactorOpinion(Opinion):
     history: History
     embeddings: NDArray[np.float32]
     coefficients: NDArray[np.float32]
-    metric: NDArray[np.float32] | None
     vector: NDArray[np.float32]
 
     @property
     def parts(self) -> NDArray[np.float32]:
         """What each item of the history adds to the vector, float32, shape (h, d)."""
-        parts = self.coefficients[:, None] * self.embeddings
-        return parts if self.metric is None else parts * self.metric
+        return self.coefficients[:, None] * self.embeddings
 
     def score(self, items: NDArray[np.intp]) -> NDArray[np.float32]:
         """Multiplies the items' embeddings with the vector."""
@@ -131,65 +103,48 @@ class FactorOpinion(Opinion):
         return self.voice.scaled(self.voice.products(self.parts, items), items)
 
 
-@dataclass(frozen=True)
-class System:
-    """What is solved for a user's vector, as `fold_in` takes it.
-
-    Attributes:
-        confidences: Shape (h,).
-        wanted: Shape (h,).
-        base: Shape (d,); None for the identity.
-        liked: How many items are liked.
-        score: What the history is to score in all, each item as often as it is wanted; None where scores have
-            a scale of their own.
-    """
-
-    confidences: NDArray[np.floating]
-    wanted: NDArray[np.floating]
-    base: NDArray[np.float32] | None
-    liked: int
-    score: float | None
-
-
 class FoldedInVoice(FactorVoice):
     """A voice of item embeddings whose users are solved for."""
 
     @abstractmethod
-    def system(self, history: History, without: float = 0.0) -> System:
+    def systems(self, history: History, left_out: NDArray[np.float32]) -> Systems:
         """What is solved for a history.
 
         Args:
             history: Of one user.
-            without: Strength of an item that is to be left out; 0 for none. What is common to all items, as
-                how many there are, is told without it.
+            left_out: Of each system, the strength of an item that is to be left out, shape (k,); 0 for none.
+                What is common to all items, as how many there are, is told without it.
         """
 
     def kinds(self, strengths: NDArray[np.float32]) -> NDArray[np.float32]:
         """Items of one kind leave the same system when they are left out; here, those of one strength."""
         return strengths
 
-    def counting(
-        self, history: History, embeddings: NDArray[np.float32]
-    ) -> tuple[NDArray[np.float32], NDArray[np.float32] | None]:
-        """How much each item of the history counts."""
-        system = self.system(history)
-        coefficients = fold_in(embeddings, system.confidences, system.wanted, system.base)
-        metric = None if system.base is None else np.float32(1) / system.base
-        if system.score is not None:
-            products = (system.wanted @ embeddings) * (coefficients @ embeddings)
-            coefficients *= _stretch(products if metric is None else products * metric, system.score)
-        return coefficients, metric
-
     def opinion(self, history: History) -> FoldedInOpinion:
         """The user's vector, and what it was solved from."""
-        return FoldedInOpinion(self, history, *self._made(history))
+        embeddings = self.embeddings[history.indexes]
+        systems = self.systems(history, _NOTHING_LEFT_OUT)
+        coefficients, vectors = fold_in(embeddings, systems)
+        vector = self.completed(vectors[0], history, history.liked)
+        return FoldedInOpinion(self, history, embeddings, coefficients[0], vector, systems)
 
 
 @dataclass(frozen=True)
 class FoldedInOpinion(FactorOpinion):
-    """A user's vector that was solved for."""
+    """A user's vector that was solved for.
+
+    Attributes:
+        systems: The one that it solves.
+    """
 
     voice: FoldedInVoice
+    systems: Systems
+
+    @property
+    def parts(self) -> NDArray[np.float32]:
+        """What each item of the history adds to the vector, float32, shape (h, d)."""
+        parts = super().parts
+        return parts if self.systems.spectrum is None else parts / self.systems.bases[0]
 
     def score_without_each(
         self, places: NDArray[np.intp], items: NDArray[np.intp], shares: NDArray[np.float32]
@@ -210,36 +165,10 @@ class FoldedInOpinion(FactorOpinion):
         Returns:
             float32, shape (p, d).
         """
-        strengths = self.history.strengths[places]
-        kinds, kind_of = np.unique(self.voice.kinds(strengths), return_inverse=True)
-        coefficients = np.empty((len(places), len(self.embeddings)), np.float32)
-        systems = []
-        for kind in range(len(kinds)):
-            alike = np.flatnonzero(kind_of == kind)
-            system = self.voice.system(self.history, without=float(strengths[alike[0]]))
-            coefficients[alike] = fold_in_without_each(
-                self.embeddings, system.confidences, system.wanted, system.base, places[alike]
-            )
-            systems.append(system)
-        vectors = coefficients @ self.embeddings
-        bases = [system.base for system in systems if system.base is not None]
-        if bases:
-            vectors /= np.stack(bases)[kind_of]
-        scores = [system.score for system in systems if system.score is not None]
-        if scores:
-            products = np.stack([system.wanted for system in systems])[kind_of]
-            products *= vectors @ self.embeddings.T
-            # Not by subtraction: what is left beside a great strength may be little.
-            products[np.arange(len(places)), places] = 0
-            vectors *= _stretch(products, np.array(scores)[kind_of])[:, None]
-        liked = np.array([system.liked for system in systems])[kind_of, None]
-        return self.voice.completed(vectors, self.history, liked)
-
-
-def _stretch(products: NDArray[np.floating], score: float | NDArray[np.floating]) -> NDArray[np.float32]:
-    """What to multiply with, so that products, shape (…, n), add up to a score, shape (…); shape (…)."""
-    scored = products.sum(axis=-1)
-    return np.where(scored > 0, score / np.where(scored > 0, scored, 1), 0.0).astype(np.float32)
+        kinds, of_each = np.unique(self.voice.kinds(self.history.strengths[places]), return_inverse=True)
+        systems = self.voice.systems(self.history, kinds)
+        _, vectors = fold_in(self.embeddings, systems, of_each, places)
+        return self.voice.completed(vectors, self.history, np.array(systems.liked, np.intp)[of_each, None])
 
 
 def damp(examples: Examples) -> tuple[sparse.csr_array[Any], NDArray[np.float32]]:

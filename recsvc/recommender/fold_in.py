@@ -2,87 +2,81 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
 
-from recsvc.recommender.kernels import fold_among_items, fold_among_items_without_each
-from recsvc.recommender.kernels.plain import solve
+from recsvc.recommender import kernels
+
+RIDGE = 4  # among the numbers of a system
+_TINY = np.finfo(np.float32).tiny
+
+
+@dataclass(frozen=True)
+class Systems:
+    """What is solved for a user's vector, k times over: (B + Σ c_i q_i q_iᵀ) x = Σ w_i q_i.
+
+    The user's half-step of implicit-feedback ALS (Hu, Koren and Volinsky 2008), the items q being fixed and
+    their sum over the catalogue, with the penalty, being the diagonal B. c and w follow from how strong the h
+    items of the history are: a liked one, s > 0, is wanted as wanting · s, with a confidence of
+    max(counting · s - unobserved, 0); a disliked one as 0, with a confidence of -disliked · s.
+
+    Attributes:
+        strengths: s, float32, shape (h,).
+        spectrum: float32, shape (d,): B is that and the ridge, more than 0; None for the identity.
+        numbers: float32, shape (k, 6): wanting, counting, unobserved, disliked, the ridge, and what the
+            history is to score in all, each item as often as it is wanted, to which the solution is
+            stretched; NaN where scores have a scale of their own.
+        liked: How many items are liked, shape (k,).
+    """
+
+    strengths: NDArray[np.float32]
+    spectrum: NDArray[np.float32] | None
+    numbers: NDArray[np.float32]
+    liked: list[int]
+
+    @property
+    def bases(self) -> NDArray[np.float32]:
+        """The diagonals of B, float32, shape (k, d), where there is a spectrum."""
+        assert self.spectrum is not None
+        bases: NDArray[np.float32] = np.maximum(self.spectrum + self.numbers[:, RIDGE, None], _TINY)
+        return bases
+
+
+_FIRST = np.zeros(1, np.intp)
+_NONE = np.full(1, -1)
 
 
 def fold_in(
     embeddings: NDArray[np.float32],
-    confidences: NDArray[np.floating],
-    wanted: NDArray[np.floating],
-    base: NDArray[np.floating] | None = None,
-) -> NDArray[np.float32]:
-    """Solves (B + Σ c_i q_i q_iᵀ) x = Σ w_i q_i, and says what each item of the history adds to B x.
+    systems: Systems,
+    of_each: NDArray[np.intp] = _FIRST,
+    left_out: NDArray[np.intp] = _NONE,
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Solves for vectors, and says what each item of the history adds, with one item left out at a time.
 
-    The user's half-step of implicit-feedback ALS (Hu, Koren and Volinsky 2008), the items q being fixed and
-    their sum over the catalogue, with the penalty, being the diagonal B. It is solved among the items of the
-    history or among the components, whichever are fewer (Woodbury's identity): the solution is
-    x = B⁻¹ Σ a_i q_i either way.
+    It is solved among the items of the history or among the components, whichever are fewer (Woodbury's
+    identity): the solution is x = B⁻¹ Σ a_i q_i either way. All rows of a system are solved at once.
 
     Args:
-        embeddings: float32, shape (h, d): the items of the history.
-        confidences: c, shape (h,), not negative.
-        wanted: w, shape (h,).
-        base: Shape (d,), positive: the diagonal of B; the identity where not given.
+        embeddings: q, float32, shape (h, d).
+        systems: To solve.
+        of_each: Which system each row of the answers solves, shape (p,); the first where not given.
+        left_out: Place in the history of the item that each row does without, shape (p,); -1, none, where not
+            given.
 
     Returns:
-        The coefficients a, float32, shape (h,).
+        The coefficients a, float32, shape (p, h), 0 for the item left out; and x, float32, shape (p, d).
+
+    Raises:
+        IndexError: A place is none of h.
+        ValueError: The numbers are not finite.
     """
-    items, components = embeddings.shape
-    if items == 0:
-        return np.empty(0, np.float32)
-    roots = np.sqrt(confidences)
-    whitened = _whitened(embeddings, base)
-    if items <= components:
-        return fold_among_items(whitened, roots, wanted)
-    counted = roots[:, None] * whitened
-    residual = counted @ solve(counted.T @ counted, wanted @ whitened)
-    coefficients: NDArray[np.floating] = wanted - roots * residual
-    return coefficients.astype(np.float32)
-
-
-def fold_in_without_each(
-    embeddings: NDArray[np.float32],
-    confidences: NDArray[np.floating],
-    wanted: NDArray[np.floating],
-    base: NDArray[np.floating] | None,
-    places: NDArray[np.intp],
-) -> NDArray[np.float32]:
-    """The same with one item left out of the history at a time, by one factorisation for all of them.
-
-    Args:
-        embeddings: float32, shape (h, d): the items of the history.
-        confidences: c, shape (h,), not negative.
-        wanted: w, shape (h,).
-        base: Shape (d,), positive; None for the identity.
-        places: Of the items to leave out, shape (p,).
-
-    Returns:
-        Coefficients, float32, shape (p, h); 0 for the item left out.
-    """
-    items, components = embeddings.shape
-    roots = np.sqrt(confidences)
-    whitened = _whitened(embeddings, base)
-    if items <= components:
-        return fold_among_items_without_each(whitened, roots, wanted, places)
-    each = np.arange(len(places))
-    left = np.empty((len(places), items))
-    left[:] = wanted
-    left[each, places] = 0
-    counted = roots[:, None] * whitened
-    without = counted[places]
-    solved = solve(counted.T @ counted, np.concatenate([left @ whitened, without]).T).T
-    found, change = solved[: len(places)], solved[len(places) :]
-    # What the item left out had added to the inverse (Sherman and Morrison 1950).
-    ratios = np.einsum("pd,pd->p", without, found) / (1 - np.einsum("pd,pd->p", without, change))
-    residual = (found + ratios[:, None] * change) @ counted.T
-    coefficients: NDArray[np.float64] = left - roots * residual
-    coefficients[each, places] = 0
-    return coefficients.astype(np.float32)
-
-
-def _whitened(embeddings: NDArray[np.float32], base: NDArray[np.floating] | None) -> NDArray[np.floating]:
-    return embeddings if base is None else embeddings / np.sqrt(base)
+    if not len(embeddings):
+        return np.zeros((len(of_each), 0), np.float32), np.zeros(
+            (len(of_each), embeddings.shape[1]), np.float32
+        )
+    return kernels.fold_in(
+        embeddings, systems.strengths, systems.spectrum, systems.numbers, of_each, left_out
+    )

@@ -16,7 +16,6 @@ from recsvc.recommender.kernels import relate, shares
 from recsvc.recommender.voice import Arrays, Opinion, Voice, checked
 
 _WORK_OF_A_BLOCK = 4_000_000
-_DISLIKED_WEIGHT = 0.3  # beside a liked item of the same strength; see docs/adr/0005
 
 RowsOfHistory = tuple[
     NDArray[np.int64], NDArray[np.int32], NDArray[np.float32], NDArray[np.intp], NDArray[np.float32]
@@ -83,8 +82,7 @@ class Relations:
         return scores
 
     def _counting(self, history: History) -> NDArray[np.float32]:
-        damping = np.where(history.strengths > 0, np.float32(1), np.float32(_DISLIKED_WEIGHT))
-        return history.strengths * damping * self.sources[history.indexes]
+        return history.counting * self.sources[history.indexes]
 
     @cached_property
     def _matrix(self) -> sparse.csr_array[Any]:

@@ -7,7 +7,7 @@ import pytest
 from scipy import sparse
 
 from recsvc.recommender import factors
-from recsvc.recommender.factors import FactorVoice, multiply
+from recsvc.recommender.factors import FactorOpinion, FactorVoice, multiply
 
 
 @pytest.mark.parametrize("threads", [1, 3])
@@ -41,18 +41,12 @@ class Sum(FactorVoice):
 
     choose = fit = from_arrays = classmethod(lambda cls, *_: None)
 
-    def counting(self, history, embeddings):
-        return history.strengths, None
+    def opinion(self, history):
+        embeddings, strengths = self.embeddings[history.indexes], history.strengths
+        return FactorOpinion(self, history, embeddings, strengths, strengths @ embeddings)
 
     def arrays(self):
         return {"embeddings": self.embeddings}
-
-
-class Stretched(Sum):
-    """The same, the second component counting tenfold."""
-
-    def counting(self, history, embeddings):
-        return history.strengths, np.array([1, 10], np.float32)
 
 
 def test_a_vector_is_the_sum_of_its_parts(history_of):
@@ -60,15 +54,6 @@ def test_a_vector_is_the_sum_of_its_parts(history_of):
 
     assert Sum().opinion(history).parts.tolist() == [[2, 0], [2, 3]]
     assert Sum().vector(history).tolist() == [4, 3]
-
-
-def test_a_metric_stretches_components_of_the_parts_and_of_their_sum(history_of):
-    history = history_of({0: 2, 2: 1})
-
-    assert Stretched().opinion(history).parts.tolist() == [[2, 0], [2, 30]]
-    assert Stretched().vector(history).tolist() == [4, 30]
-    assert Stretched().score(history, np.array([1])).tolist() == [30]
-    assert Stretched().opinion(history).shares(np.array([2])).tolist() == [[4], [94]]
 
 
 def test_an_opinion_scores_any_items(history_of):

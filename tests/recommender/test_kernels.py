@@ -213,82 +213,183 @@ def test_a_row_of_numbers_that_is_not_there_is_refused(of_kind, row):
         of_kind.products(numbers, units, np.array([0, row]), np.ones(2, np.float32))
 
 
-# --- fold-in among the items of a history
+# --- fold-in
+
+FIRST, NONE = np.zeros(1, np.intp), np.full(1, -1)
 
 
-def history_of(items, components):
+def systems_of(items, components, systems=1):
     random = np.random.default_rng(1_000 * items + components)
+    # Wanting, counting, unobserved, disliked, ridge, score.
+    low, high = [0.5, 1, 0, 0.1, 0.1, 1], [2, 3, 0.5, 1, 2, 9]
     return (
         random.normal(size=(items, components)).astype(np.float32),
-        np.sqrt(random.uniform(0, 3, items)),
-        random.uniform(0, 2, items),
+        (random.uniform(0.1, 3, items) * np.where(random.random(items) < 0.2, -1, 1)).astype(np.float32),
+        random.uniform(0.5, 5, components).astype(np.float32),
+        random.uniform(low, high, (systems, 6)).astype(np.float32),
     )
 
 
+def solved(embeddings, strengths, spectrum, numbers):
+    """The definition, in double precision: what each item adds, and the solution, stretched to a score."""
+    wanting, counting, unobserved, disliked, ridge, score = numbers.astype(np.float64)
+    exact, strengths = embeddings.astype(np.float64), strengths.astype(np.float64)
+    base = np.ones(embeddings.shape[1]) if spectrum is None else spectrum + ridge
+    confidences = np.array(
+        [
+            max(counting * strength - unobserved, 0) if strength > 0 else disliked * abs(strength)
+            for strength in strengths
+        ]
+    )
+    wanted = np.array([wanting * max(strength, 0) for strength in strengths])
+    vector = np.linalg.solve(np.diag(base) + exact.T @ (confidences[:, None] * exact), exact.T @ wanted)
+    added = wanted - confidences * (exact @ vector)
+    scored = wanted @ exact @ vector
+    stretch = 1 if np.isnan(score) else score / scored if scored > 0 else 0
+    return stretch * added, stretch * vector
+
+
+def numbers_of(*numbers):
+    return np.array([numbers], np.float32)
+
+
 def test_one_item_is_folded_in_by_hand(of_kind):
-    # z = 2 · 9 · 5 / (1 + 2² · 9), and what is left is 5 - 2 z.
-    found = of_kind.fold_among_items(np.array([[3.0]], np.float32), np.array([2.0]), np.array([5.0]))
+    # Wanted as ½ · 4 with a confidence of 3 · 4 - 2: (1 + 4 + 10 · 3²) x = 2 · 3, and 2 - 10 · 3 x is left.
+    three, four = np.full((1, 1), 3, np.float32), np.array([4], np.float32)
+    numbers, x = numbers_of(0.5, 3, 2, 9, 1, np.nan), 6 / 95
 
-    assert found.dtype == np.float32
-    assert found.tolist() == [pytest.approx(5 - 2 * 90 / 37)]
+    coefficients, vectors = of_kind.fold_in(three, four, four, numbers, FIRST, NONE)
+
+    assert (coefficients.dtype, vectors.dtype) == (np.float32, np.float32)
+    assert coefficients.tolist() == [[pytest.approx(2 - 10 * 3 * x)]]
+    assert vectors.tolist() == [[pytest.approx(x)]]
 
 
-# Lengths around those in which products are added up, and more items than are solved for by hand.
-@pytest.mark.parametrize(
-    ("items", "components"), [(1, 1), (2, 15), (3, 16), (4, 17), (5, 33), (50, 128), (100, 100), (101, 128)]
-)
+def test_a_solution_is_stretched_until_the_history_scores_what_it_shall(of_kind):
+    three, four = np.full((1, 1), 3, np.float32), np.array([4], np.float32)
+
+    coefficients, vectors = of_kind.fold_in(three, four, four, numbers_of(0.5, 3, 2, 9, 1, 7), FIRST, NONE)
+
+    # 2 · 3 x = 7, and x = 3 a / (4 + 1).
+    assert vectors.tolist() == [[pytest.approx(7 / 6)]]
+    assert coefficients.tolist() == [[pytest.approx(7 / 6 * 5 / 3)]]
+
+
+def test_a_disliked_item_is_wanted_as_nothing(of_kind):
+    # Both are alike: (1 + 1 · 1 + 2 · 3) x = 1, and to the disliked one 0 - 2 · 3 x is left.
+    alike, strengths = np.ones((2, 1), np.float32), np.array([1, -3], np.float32)
+
+    coefficients, vectors = of_kind.fold_in(
+        alike, strengths, None, numbers_of(1, 1, 0, 2, 0, np.nan), FIRST, NONE
+    )
+
+    assert vectors.tolist() == [[pytest.approx(1 / 8)]]
+    assert coefficients.tolist() == [[pytest.approx(1 - 1 / 8), pytest.approx(-6 / 8)]]
+
+
+# Lengths around those in which products are added up, and more items than are solved for by hand, or than
+# there are components.
+SIZES = [(1, 1), (2, 15), (3, 16), (4, 17), (5, 33), (50, 128), (100, 100), (101, 128), (5, 4), (40, 8)]
+
+
+@pytest.mark.parametrize(("items", "components"), SIZES, ids=str)
 def test_items_are_folded_in_as_the_definition_has_it(of_kind, items, components):
-    whitened, roots, wanted = history_of(items, components)
-    exact = whitened.astype(np.float64)
-    products = exact @ exact.T
-    matrix = np.eye(items) + roots[:, None] * products * roots
-    expected = wanted - roots * np.linalg.solve(matrix, roots * (products @ wanted))
+    embeddings, strengths, spectrum, numbers = systems_of(items, components, systems=3)
+    numbers[0, 5] = np.nan
+    of_each = np.array([2, 0, 1, 0])
 
-    found = of_kind.fold_among_items(whitened, roots, wanted)
+    found = of_kind.fold_in(embeddings, strengths, spectrum, numbers, of_each, np.full(4, -1))
 
-    assert found == pytest.approx(expected, rel=1e-3, abs=1e-4)
-
-
-@pytest.mark.parametrize(("items", "components"), [(2, 4), (5, 33), (50, 128), (101, 128)])
-def test_without_each_item_the_others_are_folded_in_as_if_they_were_alone(of_kind, items, components):
-    whitened, roots, wanted = history_of(items, components)
-    places = np.arange(items)[::-3]
-
-    found = of_kind.fold_among_items_without_each(whitened, roots, wanted, places)
-
-    assert found.shape == (len(places), items)
-    for row, place in zip(found, places.tolist(), strict=True):
-        others = np.delete(np.arange(items), place)
-        alone = plain.fold_among_items(whitened[others], roots[others], wanted[others])
-        assert row[others] == pytest.approx(alone, rel=1e-3, abs=1e-4)
-        assert row[place] == 0
+    for coefficients, vector, system in zip(*found, of_each.tolist(), strict=True):
+        added, x = solved(embeddings, strengths, spectrum, numbers[system])
+        assert coefficients == pytest.approx(added, rel=1e-3, abs=1e-4)
+        assert vector == pytest.approx(x, rel=1e-3, abs=1e-4)
 
 
-def test_with_nothing_to_leave_out_there_is_nothing_to_fold_in(of_kind):
-    assert of_kind.fold_among_items_without_each(*history_of(4, 8), NOTHING).shape == (0, 4)
+@pytest.mark.parametrize(("items", "components"), SIZES, ids=str)
+@pytest.mark.parametrize("is_whitened", [True, False], ids=["by a spectrum", "by the identity"])
+def test_without_an_item_the_others_are_folded_in_as_if_they_were_alone(
+    of_kind, items, components, is_whitened
+):
+    embeddings, strengths, spectrum, numbers = systems_of(items, components, systems=2)
+    spectrum = spectrum if is_whitened else None
+    numbers[1, 5] = np.nan
+    left_out = np.append(np.arange(items)[::-3], -1)
+    of_each = np.arange(len(left_out)) % 2
+
+    found = of_kind.fold_in(embeddings, strengths, spectrum, numbers, of_each, left_out)
+
+    assert [part.shape for part in found] == [(len(left_out), items), (len(left_out), components)]
+    for coefficients, vector, system, place in zip(*found, of_each.tolist(), left_out.tolist(), strict=True):
+        others = np.arange(items)[np.arange(items) != place]
+        added, x = solved(embeddings[others], strengths[others], spectrum, numbers[system])
+        assert coefficients[others] == pytest.approx(added, rel=1e-3, abs=1e-4)
+        assert vector == pytest.approx(x, rel=1e-3, abs=1e-4)
+        if place >= 0:
+            assert coefficients[place] == 0
+
+
+def test_with_nothing_to_solve_for_nothing_is_folded_in(of_kind):
+    found = of_kind.fold_in(*systems_of(4, 8), NOTHING, NOTHING)
+
+    assert [part.shape for part in found] == [(0, 4), (0, 8)]
+
+
+def test_what_would_have_to_score_less_than_nothing_adds_nothing(of_kind):
+    # What is wanted of two opposites is nothing in all.
+    opposite, alike = np.array([[1.0], [-1.0]], np.float32), np.ones(2, np.float32)
+
+    found = of_kind.fold_in(opposite, alike, None, numbers_of(1, 0, 0, 1, 0, 5), FIRST, NONE)
+
+    assert [part.tolist() for part in found] == [[[0, 0]], [[0]]]
+
+
+def test_a_spectrum_of_nothing_is_taken_for_next_to_nothing(of_kind):
+    # As a component has one that no item uses.
+    embeddings, one = np.array([[1, 0]], np.float32), np.ones(1, np.float32)
+    spectrum = np.array([1, 0], np.float32)
+
+    coefficients, vectors = of_kind.fold_in(
+        embeddings, one, spectrum, numbers_of(1, 1, 0, 1, 0, np.nan), FIRST, NONE
+    )
+
+    assert coefficients.tolist() == [[0.5]]
+    assert vectors.tolist() == [[0.5, 0]]
 
 
 def test_what_is_not_finite_cannot_be_folded_in(of_kind):
-    whitened, roots, wanted = history_of(4, 8)
-    whitened[2, 3] = np.nan
+    embeddings, *rest = systems_of(4, 8)
+    embeddings[2, 3] = np.nan
 
     with pytest.raises(ValueError, match="not finite"):
-        of_kind.fold_among_items(whitened, roots, wanted)
+        of_kind.fold_in(embeddings, *rest, FIRST, NONE)
 
 
-def test_a_place_that_is_not_in_the_history_cannot_be_left_out(of_kind):
-    with pytest.raises(IndexError):
-        of_kind.fold_among_items_without_each(*history_of(4, 8), np.array([4]))
+@pytest.mark.parametrize("place", [4, -2])
+def test_a_place_that_is_not_in_the_history_cannot_be_left_out(place):
+    compiled = importlib.import_module(f"{kernels.__name__}.compiled")
+
+    with pytest.raises(IndexError, match=f"place {place} is none of 4"):
+        compiled.fold_in(*systems_of(4, 8), FIRST, np.array([place]))
+
+
+@pytest.mark.parametrize("system", [1, -1])
+def test_a_system_that_is_not_there_cannot_be_solved(system):
+    compiled = importlib.import_module(f"{kernels.__name__}.compiled")
+
+    with pytest.raises(IndexError, match=f"system {system} is none of 1"):
+        compiled.fold_in(*systems_of(4, 8), np.array([system]), NONE)
 
 
 def test_numbers_of_other_items_are_not_taken_for_those_of_the_history():
     compiled = importlib.import_module(f"{kernels.__name__}.compiled")
-    whitened, roots, wanted = history_of(4, 8)
+    embeddings, strengths, spectrum, numbers = systems_of(4, 8)
 
     for wrong in (
-        (whitened, roots[:3], wanted),
-        (whitened, roots, wanted[:3]),
-        (whitened[:, :0], roots, wanted),
+        (embeddings, strengths[:3], spectrum, numbers, FIRST, NONE),
+        (embeddings, strengths, spectrum[:7], numbers, FIRST, NONE),
+        (embeddings, strengths, spectrum, numbers[:, :5], FIRST, NONE),
+        (embeddings, strengths, spectrum, numbers, FIRST, NOTHING),
     ):
         with pytest.raises(ValueError, match="do not belong together"):
-            compiled.fold_among_items(*wrong)
+            compiled.fold_in(*wrong)

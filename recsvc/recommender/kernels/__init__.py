@@ -12,8 +12,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from recsvc.recommender.kernels.plain import (
         best_places,
-        fold_among_items,
-        fold_among_items_without_each,
+        fold_in,
         nearest,
         products,
         relate,
@@ -26,15 +25,12 @@ else:
     except ImportError:
         from recsvc.recommender.kernels import plain as _chosen
     best_places, nearest, shares = _chosen.best_places, _chosen.nearest, _chosen.shares
-    products, relate, rows = _chosen.products, _chosen.relate, _chosen.rows
-    fold_among_items = _chosen.fold_among_items
-    fold_among_items_without_each = _chosen.fold_among_items_without_each
+    fold_in, products, relate, rows = _chosen.fold_in, _chosen.products, _chosen.relate, _chosen.rows
 
 __all__ = [
     "IS_COMPILED",
     "best_places",
-    "fold_among_items",
-    "fold_among_items_without_each",
+    "fold_in",
     "nearest",
     "products",
     "relate",

@@ -9,10 +9,13 @@ import numpy as np
 
 from recsvc.recommender.kernels import plain
 
+from libc.math cimport isnan, sqrt
 from libc.stdint cimport int8_t, int32_t, int64_t, uint8_t
+from libc.string cimport memset
 
 cdef extern from *:
     """
+    #include <float.h>
     #include <math.h>
     #include <string.h>
 
@@ -124,6 +127,32 @@ cdef extern from *:
             }
     }
 
+    /* Divides the components of rows by the roots of a diagonal: the spectrum and a ridge. */
+    FOR_EACH_PROCESSOR
+    static void whiten(const float *restrict rows, const float *restrict spectrum, float ridge, ptrdiff_t count,
+                       ptrdiff_t length, float *restrict factors, float *restrict whitened) {
+        for (ptrdiff_t column = 0; column < length; column++) {
+            float base = spectrum[column] + ridge;
+            factors[column] = 1 / sqrtf(base > FLT_MIN ? base : FLT_MIN);
+        }
+        for (ptrdiff_t row = 0; row < count; row++)
+            for (ptrdiff_t column = 0; column < length; column++)
+                whitened[row * length + column] = rows[row * length + column] * factors[column];
+    }
+
+    /* Adds up rows, each times its weight; then each component times its factor, if there are any. */
+    FOR_EACH_PROCESSOR
+    static void add_rows(const float *restrict rows, const float *restrict weights, ptrdiff_t count, ptrdiff_t length,
+                         const float *restrict factors, float *restrict sums) {
+        for (ptrdiff_t row = 0; row < count; row++) {
+            float weight = weights[row];
+            for (ptrdiff_t column = 0; column < length; column++)
+                sums[column] += weight * rows[row * length + column];
+        }
+        for (ptrdiff_t column = 0; factors && column < length; column++)
+            sums[column] *= factors[column];
+    }
+
     /* What is added to I for each two rows: their product times the roots of both. */
     FOR_EACH_PROCESSOR
     static void count_rows(const double *restrict products, const double *restrict roots, ptrdiff_t size,
@@ -197,6 +226,23 @@ cdef extern from *:
         const Py_ssize_t *chosen,
         Py_ssize_t count,
         float *found,
+    )
+    void whiten(
+        const float *rows,
+        const float *spectrum,
+        float ridge,
+        Py_ssize_t count,
+        Py_ssize_t length,
+        float *factors,
+        float *whitened,
+    )
+    void add_rows(
+        const float *rows,
+        const float *weights,
+        Py_ssize_t count,
+        Py_ssize_t length,
+        const float *factors,
+        float *sums,
     )
     void multiply_rows(const float *rows, Py_ssize_t count, Py_ssize_t length, double *products)
     void count_rows(const double *products, const double *roots, Py_ssize_t size, double *matrix)
@@ -373,82 +419,139 @@ def products(
     return found
 
 
-def fold_among_items(whitened, roots, wanted):
-    if len(whitened) > FEW:
-        return plain.fold_among_items(whitened, roots, wanted)
-    cdef const float[:, ::1] rows = np.ascontiguousarray(whitened, np.float32)
-    cdef const double[::1] factors = np.ascontiguousarray(roots, np.float64)
-    cdef const double[::1] weights = np.ascontiguousarray(wanted, np.float64)
-    cdef Py_ssize_t items = rows.shape[0], row
+def fold_in(embeddings, strengths, spectrum, numbers, of_each, left_out):
+    items, components = embeddings.shape
+    if items > min(components, FEW):
+        return plain.fold_in(embeddings, strengths, spectrum, numbers, of_each, left_out)
+    return _fold_in(np.ascontiguousarray(embeddings), strengths, spectrum, numbers, of_each, left_out)
+
+
+def _fold_in(
+    const float[:, ::1] embeddings,
+    const float[:] strengths,
+    const float[::1] spectrum,
+    const float[:, :] numbers,
+    const Py_ssize_t[:] of_each,
+    const Py_ssize_t[:] left_out,
+):
+    cdef Py_ssize_t items = embeddings.shape[0], length = embeddings.shape[1], most = of_each.shape[0]
+    cdef Py_ssize_t system, row
+    cdef bint is_whitened = spectrum is not None
+    cdef const float *rows = NULL
+    cdef float strength
+    _check_systems(embeddings, strengths, spectrum, numbers, of_each, left_out)
+    coefficients, vectors = np.zeros((most, items), np.float32), np.zeros((most, length), np.float32)
+    cdef float[:, ::1] found = coefficients, solved = vectors
     cdef double[:, ::1] products = np.empty((items, items)), triangle = np.empty((items, items))
-    cdef double[::1] right = np.zeros(items)
-    coefficients = np.empty(items, np.float32)
-    cdef float[::1] found = coefficients
-    _factorize(rows, factors, weights, products, triangle, right)
-    for row in range(items):
-        right[row] *= factors[row]
-    substitute(&triangle[0, 0], items, &right[0], 1)
-    for row in range(items):
-        found[row] = weights[row] - factors[row] * right[row]
-    return coefficients
-
-
-def fold_among_items_without_each(whitened, roots, wanted, left_out):
-    if len(whitened) > FEW:
-        return plain.fold_among_items_without_each(whitened, roots, wanted, left_out)
-    cdef const Py_ssize_t[::1] places = np.ascontiguousarray(left_out, np.intp)
-    cdef const float[:, ::1] rows = np.ascontiguousarray(whitened, np.float32)
-    cdef const double[::1] factors = np.ascontiguousarray(roots, np.float64)
-    cdef const double[::1] weights = np.ascontiguousarray(wanted, np.float64)
-    cdef Py_ssize_t items = rows.shape[0], sides = places.shape[0], side, row, place
-    cdef double[:, ::1] products = np.empty((items, items)), triangle = np.empty((items, items))
-    cdef double[:, ::1] right = np.zeros((items, 2 * sides))
-    cdef double[::1] of_all = np.zeros(items)
-    cdef double ratio
-    coefficients = np.empty((sides, items), np.float32)
-    cdef float[:, ::1] found = coefficients
-    _factorize(rows, factors, weights, products, triangle, of_all)
-    for side in range(sides):
-        place = places[side]
-        if not 0 <= place < items:
-            raise IndexError(f"place {place} is none of {items}")
+    cdef double[:, ::1] of_item = np.empty((3, items))  # roots, weights, and a column
+    cdef double[::1] right = np.empty(2 * items * most)
+    cdef float[::1] factors = np.empty(length if is_whitened else 0, np.float32)
+    cdef float[::1] whitened = np.empty(items * length if is_whitened else 0, np.float32)
+    for system in range(numbers.shape[0] if most else 0):
+        rows = &embeddings[0, 0]
+        if is_whitened:
+            whiten(rows, &spectrum[0], numbers[system, 4], items, length, &factors[0], &whitened[0])
+            rows = &whitened[0]
+        if is_whitened or not system:
+            multiply_rows(rows, items, length, &products[0, 0])
         for row in range(items):
-            right[row, side] = factors[row] * (of_all[row] - products[place, row] * weights[place])
-        right[place, sides + side] = 1
-    if sides:
-        substitute(&triangle[0, 0], items, &right[0, 0], 2 * sides)
-    for side in range(sides):
-        place = places[side]
-        # The inverse of a matrix without a row and its column, by that of the whole (block inversion).
-        ratio = right[place, side] / right[place, sides + side]
-        for row in range(items):
-            found[side, row] = weights[row] - factors[row] * (right[row, side] - ratio * right[row, sides + side])
-        found[side, place] = 0
-    return coefficients
+            strength = strengths[row]
+            if strength > 0:
+                of_item[0, row] = sqrt(max(numbers[system, 1] * strength - numbers[system, 2], 0))
+                of_item[1, row] = numbers[system, 0] * strength
+            else:
+                of_item[0, row] = sqrt(-numbers[system, 3] * strength)
+                of_item[1, row] = 0
+        count_rows(&products[0, 0], &of_item[0, 0], items, &triangle[0, 0])
+        if not factorize(&triangle[0, 0], items, &of_item[2, 0]):
+            raise ValueError(plain.NOT_FINITE)
+        _solve_each(products, triangle, of_item, right, system, of_each, left_out, found, numbers[system, 5])
+        for row in range(most):
+            if of_each[row] == system:
+                add_rows(rows, &found[row, 0], items, length, &factors[0] if is_whitened else NULL, &solved[row, 0])
+    return coefficients, vectors
 
 
-cdef int _factorize(
-    const float[:, ::1] rows,
-    const double[::1] roots,
-    const double[::1] weights,
-    double[:, ::1] products,
-    double[:, ::1] triangle,
-    double[::1] sums,
+cdef int _solve_each(
+    const double[:, ::1] products,
+    const double[:, ::1] triangle,
+    double[:, ::1] of_item,
+    double[::1] right,
+    Py_ssize_t system,
+    const Py_ssize_t[:] of_each,
+    const Py_ssize_t[:] left_out,
+    float[:, ::1] found,
+    double score,
 ) except -1:
-    """Finds W Wᵀ, W being the rows, W Wᵀ w, which is added to the sums, and Cholesky's L of I + R W Wᵀ R.
+    """Finds the rows of the answer that solve a system: their right sides are next to each other."""
+    cdef Py_ssize_t items = products.shape[0], each, row, side = 0, sides = 0, other, place
+    cdef double ratio, scored, added
+    for each in range(of_each.shape[0]):
+        if of_each[each] == system:
+            sides += 1 if left_out[each] < 0 else 2
+    if not sides:
+        return 0
+    memset(&of_item[2, 0], 0, items * sizeof(double))
+    add_up(&products[0, 0], &of_item[1, 0], items, &of_item[2, 0])
+    for each in range(of_each.shape[0]):
+        if of_each[each] != system:
+            continue
+        place = left_out[each]
+        for row in range(items):
+            added = of_item[2, row] - (products[place, row] * of_item[1, place] if place >= 0 else 0)
+            right[row * sides + side] = of_item[0, row] * added
+            if place >= 0:
+                right[row * sides + side + 1] = row == place
+        side += 1 if place < 0 else 2
+    substitute(&triangle[0, 0], items, &right[0], sides)
+    side = 0
+    for each in range(of_each.shape[0]):
+        if of_each[each] != system:
+            continue
+        place = left_out[each]
+        # The inverse of a matrix without a row and its column, by that of the whole (block inversion).
+        ratio = right[place * sides + side] / right[place * sides + side + 1] if place >= 0 else 0
+        scored = 0
+        for row in range(items):
+            added = right[row * sides + side] - (ratio * right[row * sides + side + 1] if place >= 0 else 0)
+            found[each, row] = 0 if row == place else of_item[1, row] - of_item[0, row] * added
+        if not isnan(score):
+            for row in range(items):
+                added = 0
+                for other in range(items):
+                    added += products[row, other] * found[each, other]
+                if row != place:
+                    scored += added * of_item[1, row]
+            for row in range(items):
+                found[each, row] *= score / scored if scored > 0 else 0
+        side += 1 if place < 0 else 2
+    return 0
 
-    Raises:
-        ValueError: There is no row, shapes do not fit together, or the numbers are not finite.
-    """
-    cdef Py_ssize_t items = rows.shape[0]
-    cdef double[::1] column = np.empty(items)
-    if not items or not rows.shape[1] or roots.shape[0] != items or weights.shape[0] != items:
-        raise ValueError(f"{items} items, {roots.shape[0]} roots and {weights.shape[0]} weights do not belong together")
-    multiply_rows(&rows[0, 0], items, rows.shape[1], &products[0, 0])
-    add_up(&products[0, 0], &weights[0], items, &sums[0])
-    count_rows(&products[0, 0], &roots[0], items, &triangle[0, 0])
-    if not factorize(&triangle[0, 0], items, &column[0]):
-        raise ValueError(plain.NOT_FINITE)
+
+cdef int _check_systems(
+    const float[:, ::1] embeddings,
+    const float[:] strengths,
+    const float[::1] spectrum,
+    const float[:, :] numbers,
+    const Py_ssize_t[:] of_each,
+    const Py_ssize_t[:] left_out,
+) except -1:
+    """Raises where something is not there."""
+    cdef Py_ssize_t items = embeddings.shape[0], length = embeddings.shape[1], systems = numbers.shape[0], row
+    if (
+        not items
+        or not length
+        or strengths.shape[0] != items
+        or spectrum is not None and spectrum.shape[0] != length
+        or numbers.shape[1] != 6
+        or of_each.shape[0] != left_out.shape[0]
+    ):
+        raise ValueError(f"the numbers of {systems} systems of {items} items do not belong together")
+    for row in range(of_each.shape[0]):
+        if not 0 <= of_each[row] < systems:
+            raise IndexError(f"system {of_each[row]} is none of {systems}")
+        if not -1 <= left_out[row] < items:
+            raise IndexError(f"place {left_out[row]} is none of {items}")
     return 0
 
 

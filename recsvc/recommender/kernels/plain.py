@@ -172,85 +172,103 @@ def products(
     return found
 
 
-def fold_among_items(
-    whitened: NDArray[np.floating], roots: NDArray[np.floating], wanted: NDArray[np.floating]
-) -> NDArray[np.float32]:
-    """Solves (I + R W Wᵀ R) z = R W Wᵀ w, R being the diagonal of the roots, for w - R z: see `fold_in`.
+def fold_in(
+    embeddings: NDArray[np.float32],
+    strengths: NDArray[np.float32],
+    spectrum: NDArray[np.float32] | None,
+    numbers: NDArray[np.float32],
+    of_each: NDArray[np.intp],
+    left_out: NDArray[np.intp],
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Solves for vectors of a user, and what each item of the history adds; see `recommender.fold_in`.
 
     Args:
-        whitened: W, float32, shape (h, d), a row an item of the history; at least one.
-        roots: Of the confidences, shape (h,).
-        wanted: w, shape (h,).
+        embeddings: float32, shape (h, d); at least one item.
+        strengths: float32, shape (h,).
+        spectrum: float32, shape (d,); None for the identity.
+        numbers: float32, shape (k, 6), of each of k systems.
+        of_each: Which system each row of the answers solves, shape (p,).
+        left_out: Place in the history of the item that each row does without, shape (p,); -1 for none.
 
     Returns:
-        float32, shape (h,).
-
-    Raises:
-        ValueError: The numbers are not finite.
-    """
-    products = whitened @ whitened.T
-    residual = solve(roots[:, None] * products * roots, roots * (products @ wanted))
-    coefficients: NDArray[np.floating] = wanted - roots * residual
-    return coefficients.astype(np.float32)
-
-
-def fold_among_items_without_each(
-    whitened: NDArray[np.floating],
-    roots: NDArray[np.floating],
-    wanted: NDArray[np.floating],
-    places: NDArray[np.intp],
-) -> NDArray[np.float32]:
-    """The same without one of the items at a time.
-
-    Args:
-        whitened: As for `fold_among_items`.
-        roots: As for `fold_among_items`.
-        wanted: As for `fold_among_items`.
-        places: Of the items to leave out, shape (p,).
-
-    Returns:
-        float32, shape (p, h); 0 for the item left out.
+        Coefficients, float32, shape (p, h), 0 for the item left out; vectors, float32, shape (p, d).
 
     Raises:
         IndexError: A place is none of h.
         ValueError: The numbers are not finite.
     """
+    found = np.zeros((len(of_each), len(embeddings)), np.float32)
+    vectors = np.zeros((len(of_each), embeddings.shape[1]), np.float32)
+    # By whichever are fewer (Woodbury's identity).
+    residuals_of = _among_items if len(embeddings) <= embeddings.shape[1] else _among_components
+    for system, (wanting, counting, unobserved, disliked, ridge, score) in enumerate(numbers):
+        rows = np.flatnonzero(of_each == system)
+        without = np.flatnonzero(left_out[rows] >= 0)
+        places = left_out[rows][without]
+        base = np.float32(1) if spectrum is None else np.maximum(spectrum + ridge, np.finfo(np.float32).tiny)
+        whitened = embeddings / np.sqrt(base)
+        confidences = np.where(
+            strengths > 0, np.maximum(counting * strengths - unobserved, 0), -disliked * strengths
+        )
+        roots = np.sqrt(confidences)
+        left = np.tile(wanting * np.maximum(strengths, 0), (len(rows), 1))
+        left[without, places] = 0
+        residuals = residuals_of(whitened, roots[:, None] * whitened, left, without, places)
+        coefficients = (left - roots * residuals).astype(np.float32)
+        coefficients[without, places] = 0
+        if not np.isnan(score):
+            scored = (coefficients @ whitened @ whitened.T * left).sum(axis=1, keepdims=True)
+            coefficients *= np.where(scored > 0, score / np.where(scored > 0, scored, 1), 0)
+        found[rows] = coefficients
+        vectors[rows] = coefficients @ embeddings / base
+    return found, vectors
+
+
+def _among_items(
+    whitened: NDArray[np.float32],
+    counted: NDArray[np.float32],
+    left: NDArray[np.float32],
+    without: NDArray[np.intp],
+    places: NDArray[np.intp],
+) -> NDArray[np.float64]:
+    right = np.zeros((len(left) + len(places), len(whitened)))
+    right[: len(left)] = left @ whitened @ counted.T
     each = np.arange(len(places))
-    left = np.empty((len(places), len(whitened)))
-    left[:] = wanted
-    left[each, places] = 0
-    products = whitened @ whitened.T
-    right = np.zeros((2 * len(places), len(whitened)))
-    right[: len(places)] = roots * (left @ products)
-    right[len(places) + each, places] = 1
-    solved = solve(roots[:, None] * products * roots, right.T).T
-    residual, inverse = solved[: len(places)], solved[len(places) :]
+    right[len(left) + each, places] = 1
+    solved = _solve(counted @ counted.T, right.T).T
+    residuals, inverse = solved[: len(left)], solved[len(left) :]
     # The inverse of a matrix without a row and its column, by that of the whole (block inversion).
-    residual = residual - (residual[each, places] / inverse[each, places])[:, None] * inverse
-    coefficients: NDArray[np.float64] = left - roots * residual
-    coefficients[each, places] = 0
-    return coefficients.astype(np.float32)
+    ratios = residuals[without, places] / inverse[each, places]
+    residuals[without] -= ratios[:, None] * inverse
+    return residuals
 
 
-def solve(matrix: NDArray[np.floating], right: NDArray[np.floating]) -> NDArray[np.floating]:
-    """Solves (I + matrix) x = right for a symmetric matrix that is positive semidefinite.
+def _among_components(
+    whitened: NDArray[np.float32],
+    counted: NDArray[np.float32],
+    left: NDArray[np.float32],
+    without: NDArray[np.intp],
+    places: NDArray[np.intp],
+) -> NDArray[np.float64]:
+    of_places = counted[places]
+    solved = _solve(counted.T @ counted, np.concatenate([left @ whitened, of_places]).T).T
+    vectors, change = solved[: len(left)], solved[len(left) :]
+    # What the item left out had added to the inverse (Sherman and Morrison 1950).
+    added = np.einsum("pd,pd->p", of_places, vectors[without])
+    ratios = added / (1 - np.einsum("pd,pd->p", of_places, change))
+    vectors[without] += ratios[:, None] * change
+    residuals: NDArray[np.float64] = vectors @ counted.T
+    return residuals
 
-    Args:
-        matrix: Shape (m, m). It is overwritten.
-        right: Shape (m,), or (m, sides).
 
-    Returns:
-        As the right side.
-
-    Raises:
-        ValueError: The numbers are not finite.
-    """
+def _solve(matrix: NDArray[np.float32], right: NDArray[np.floating]) -> NDArray[np.float64]:
+    """Solves (I + matrix) x = right, shape (m, sides), for a symmetric matrix, positive semidefinite."""
     places = np.arange(len(matrix))
     matrix[places, places] += 1
     _, solution, failed = _dposv(matrix, right, lower=1)
     if failed or not np.isfinite(solution).all():
         raise ValueError(NOT_FINITE)
-    found: NDArray[np.floating] = solution
+    found: NDArray[np.float64] = solution
     return found
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Self
@@ -13,7 +14,8 @@ from scipy.linalg import solve_triangular
 from threadpoolctl import threadpool_limits
 
 from recsvc.recommender.examples import Examples, History
-from recsvc.recommender.factors import FoldedInVoice, System, damp, damping_of
+from recsvc.recommender.factors import FoldedInVoice, damp, damping_of
+from recsvc.recommender.fold_in import Systems
 from recsvc.recommender.one_byte import OneByteRows, rounded
 from recsvc.recommender.voice import Arrays, OnProgress, Parameters, checked
 
@@ -112,14 +114,14 @@ class AlternatingLeastSquares(FoldedInVoice):
         whitened = solve_triangular(np.linalg.cholesky(gram), factors.T, lower=True).T
         return cls(whitened.astype(np.float32), np.float32(parameters["confidence"] * scale) * by_item)
 
-    def system(self, history: History, without: float = 0.0) -> System:
+    def systems(self, history: History, left_out: NDArray[np.float32]) -> Systems:
         """What is solved: an unobserved item is wanted as 0, a liked one as 1, each with its confidence."""
-        strengths = history.strengths
-        likes = strengths > 0
-        liked = history.liked - (without > 0)
-        wanted = damping_of(np.array(max(liked, 1))) * self.confidence[history.indexes] * np.abs(strengths)
-        confidences = np.where(likes, np.maximum(wanted - 1, 0), _DISLIKED_WEIGHT * wanted)
-        return System(confidences, np.where(likes, wanted, np.float32(0)), None, liked, None)
+        liked = [history.liked - (without > 0) for without in left_out.tolist()]
+        numbers = np.empty((len(liked), 6), np.float32)
+        numbers[:] = 1.0, 1.0, 0.0, _DISLIKED_WEIGHT, 0.0, math.nan
+        numbers *= damping_of(np.array([max(one, 1) for one in liked]))[:, None]
+        numbers[:, 2] = 1
+        return Systems(history.strengths * self.confidence[history.indexes], None, numbers, liked)
 
     def kinds(self, strengths: NDArray[np.float32]) -> NDArray[np.float32]:
         """A system tells how many items are liked, and nothing else of them all."""

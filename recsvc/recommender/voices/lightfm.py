@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from recsvc.recommender.examples import Examples, History
-from recsvc.recommender.factors import FoldedInVoice, System
+from recsvc.recommender.factors import FoldedInVoice
+from recsvc.recommender.fold_in import Systems
 from recsvc.recommender.lightfm_model import Fitting, LightFMParameters, fit_by_epoch
 from recsvc.recommender.one_byte import OneByteRows, rounded
 from recsvc.recommender.voice import Arrays, OnProgress, Parameters, checked
@@ -32,7 +33,6 @@ _EPOCHS_UNTOLD = 10  # where too little can be held out to tell
 _PATIENCE = 2  # looks without a gain
 _FEATURE_PENALTY = 10.0  # as how many items liked once the prior on a feature counts
 _RIDGE_ITERATIONS = 25
-_TINY = np.finfo(np.float32).tiny
 
 
 @dataclass(frozen=True)
@@ -143,7 +143,7 @@ class LightFMHybrid(FoldedInVoice):
             estimator=estimator,
         )
 
-    def system(self, history: History, without: float = 0.0) -> System:
+    def systems(self, history: History, left_out: NDArray[np.float32]) -> Systems:
         """What is solved: the history's items are wanted by their strengths, disliked ones at 0.
 
         Penalties are relative to the embeddings' size, so that one set of constants serves every model. WARP
@@ -151,23 +151,28 @@ class LightFMHybrid(FoldedInVoice):
         by strength, is made `_MEAN_SCORE`, on which full biases fit. The more is liked, the less a user's
         features count.
         """
-        strengths = history.strengths
+        numbers = [self._numbers(history, without) for without in left_out.tolist()]
+        return Systems(
+            history.strengths,
+            self.spectrum,
+            np.array(numbers, np.float32).reshape(-1, 6),
+            [history.liked - (without > 0) for without in left_out.tolist()],
+        )
+
+    def _numbers(self, history: History, without: float) -> tuple[float, ...]:
+        """Of a system, for a history without an item of some strength."""
         liked, left_out = history.liked - (without > 0), max(without, 0.0)
         of_all, squares_of_all = history.sums
         total, squares = (of_all - left_out, squares_of_all - left_out**2) if liked else (0.0, 1.0)
         positive = total or 1.0
         ridge = _RIDGE + _RIDGE_OF_ONE * squares / positive**2  # by the effective length
-        base = self.spectrum + np.float32(ridge) * self._mean_square
-        observed, disliked = _OBSERVED_SHARE * liked / positive, _DISLIKED_WEIGHT / positive
-        confidences = strengths * np.where(strengths > 0, np.float32(observed), np.float32(-disliked))
         share = liked / (liked + _FEATURES_AS_ITEMS) if len(history.features) else 1.0
-        score = share * _MEAN_SCORE * total
-        return System(confidences, history.liking, np.maximum(base, _TINY), liked, score)
+        observed, disliked = _OBSERVED_SHARE * liked / positive, _DISLIKED_WEIGHT / positive
+        return 1.0, observed, 0.0, disliked, ridge * self._mean_square, share * _MEAN_SCORE * total
 
     @cached_property
-    def _mean_square(self) -> np.float32:
-        mean: np.float32 = self.spectrum.mean()
-        return mean
+    def _mean_square(self) -> float:
+        return float(self.spectrum.mean())
 
     def feature_parts(self, history: History) -> NDArray[np.float32]:
         """What each of the user's features adds to their vector, float32, shape (features, d)."""
@@ -182,8 +187,8 @@ class LightFMHybrid(FoldedInVoice):
         self, vectors: NDArray[np.float32], history: History, liked: int | NDArray[np.intp]
     ) -> NDArray[np.float32]:
         """Adds what the user's features say; all that is known of somebody who likes nothing."""
-        lacks = len(history.features) > 0 or ~vectors.any(axis=-1, keepdims=True)
-        if not np.any(lacks):
+        lacks = np.asarray(len(history.features) > 0 or ~vectors.any(axis=-1, keepdims=True))
+        if not lacks.any():
             return vectors
         share = _FEATURES_AS_ITEMS / (liked + _FEATURES_AS_ITEMS)
         of_features = self.user_features[history.features].sum(axis=0)

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recsvc.recommender.examples import Examples, History
-from recsvc.recommender.factors import FactorVoice, damp, multiply
+from recsvc.recommender.factors import FactorOpinion, FactorVoice, damp, multiply
 from recsvc.recommender.one_byte import OneByteRows, rounded
 from recsvc.recommender.variations import Variations
 from recsvc.recommender.voice import Arrays, OnProgress, Parameters, checked
@@ -25,7 +25,6 @@ _GRID: Mapping[str, tuple[float, ...]] = {
 _START: Parameters = {"components": 64, "filter": 0.5, "source_exponent": 0.25, "target_exponent": 0.0}
 _OVERSAMPLING = 20
 _POWER_ITERATIONS = 4
-_DISLIKED_WEIGHT = 0.3  # beside a liked item of the same strength; see docs/adr/0005
 
 
 @dataclass(frozen=True)
@@ -92,12 +91,12 @@ class TruncatedSVD(FactorVoice):
             targets=counts ** np.float32(parameters["target_exponent"]),
         )
 
-    def counting(
-        self, history: History, embeddings: NDArray[np.float32]
-    ) -> tuple[NDArray[np.float32], NDArray[np.float32] | None]:
-        """How much each item of the history counts."""
-        damping = np.where(history.strengths > 0, np.float32(1), np.float32(_DISLIKED_WEIGHT))
-        return history.strengths * damping * self.sources[history.indexes], None
+    def opinion(self, history: History) -> FactorOpinion:
+        """The user's vector, and what it is made of: how much each item of the history counts."""
+        embeddings = self.embeddings[history.indexes]
+        coefficients: NDArray[np.float32] = history.counting * self.sources[history.indexes]
+        vector: NDArray[np.float32] = coefficients @ embeddings
+        return FactorOpinion(self, history, embeddings, coefficients, vector)
 
     def scaled(self, products: NDArray[np.float32], items: NDArray[np.intp] | slice) -> NDArray[np.float32]:
         """Puts the popularity back that the normalisation took."""
