@@ -50,10 +50,10 @@ def examine(config: Config, shop: Shop, lists: int, deleted: int, seed: int) -> 
             told["lists"] += 1
             for item in answer.items:
                 assert item.reasons is not None
-                shares = sum(reason.share for reason in item.reasons)
+                shares = sum(reason["share"] for reason in item.reasons)
                 told["items"] += 1
                 told["shares that do not add up to 1"] += abs(shares - 1) > _TOLERANCE
-                told.update(f"because {reason.because}" for reason in item.reasons)
+                told.update(f"because {reason['because']}" for reason in item.reasons)
             _score_without(user_id, answer.items, told)
         for number in asked[:deleted]:
             _delete_and_ask(f"user-{number}", told, chance)
@@ -77,9 +77,9 @@ def _score_without(user_id: str, listed: list[RecommendedItem], told: Counter[st
     view = serving().view()
     assert view.served is not None
     model = view.served.model
-    user_key, done = interactions.history(user_id)
+    user_key, done = interactions.history(user_id, with_times=True)
     keys = features.keys_of_owner("user", user_key) if user_key else []
-    named = {reason.item_id for item in listed for reason in item.reasons or [] if reason.item_id}
+    named = {r["item_id"] for item in listed for r in item.reasons or [] if "item_id" in r}
     key_of = shop_ids.keys_of("item", {*named, *(item.item_id for item in listed)})
     indexes = view.indexes_of(np.array([key_of[item.item_id] for item in listed]))
 
@@ -92,7 +92,7 @@ def _score_without(user_id: str, listed: list[RecommendedItem], told: Counter[st
     for item_id in named:
         without = scores_without(key_of[item_id])
         for place, item in enumerate(listed):
-            if any(reason.item_id == item_id for reason in item.reasons or []):
+            if any(r.get("item_id") == item_id for r in item.reasons or []):
                 told["named"] += 1
                 if without is None:
                     told["named, and nothing else is known"] += 1
@@ -102,7 +102,7 @@ def _score_without(user_id: str, listed: list[RecommendedItem], told: Counter[st
 
 def _delete_and_ask(user_id: str, told: Counter[str], chance: np.random.Generator) -> None:
     listed = for_user(user_id, Filters(k=10, explain=True)).items
-    named = [(item, r.item_id) for item in listed for r in item.reasons or [] if r.item_id]
+    named = [(item, r["item_id"]) for item in listed for r in item.reasons or [] if "item_id" in r]
     if not named:
         return
     item, item_id = named[chance.integers(len(named))]

@@ -106,6 +106,8 @@ class Instruments(Collector):
             self.ingested(outcome, 0)
         for outcome in ("served", "refused"):
             self.reloaded(outcome, 0)
+        for item in ("hot", "cold"):
+            self._inc(self._places, item, by=0)
 
     def answered(self, method: str, rule: str | None, status: int, seconds: float) -> None:
         """A request was answered.
@@ -139,8 +141,9 @@ class Instruments(Collector):
         given = hot + cold
         self._inc(self._recommendations, what, strategy, version or NO_VERSION)
         if version is not None:
-            self._inc(self._places, "hot", by=hot)
-            self._inc(self._places, "cold", by=cold)
+            for item, by in (("hot", hot), ("cold", cold)):
+                if by:
+                    self._inc(self._places, item, by=by)
         if given < asked:
             self._inc(self._short, what, "short" if given else "empty")
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from operator import itemgetter
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from recsvc.recommender import kernels
 from recsvc.recommender.model import Model
 from recsvc.recommender.scoring import Prepared, Terms
 
@@ -29,6 +29,9 @@ class Reason(NamedTuple):
     because: str
     place: int
     share: float
+
+
+_POPULAR_ALONE = [Reason("popular", _NOWHERE, 1.0)]
 
 
 def explain(
@@ -58,27 +61,29 @@ def explain(
     if not len(items):
         return []
     if not prepared.opinions:
-        return [[Reason("popular", _NOWHERE, 1.0)] for _ in items]
+        return [_POPULAR_ALONE for _ in items]
     terms = model.terms(prepared, items)
     rest = scores - terms.by_history.sum(axis=0) - terms.by_features.sum(axis=0)
-    greatest, falls = _named(model, prepared, items, scores, terms)
-    of_history = np.maximum(terms.by_history, 0).astype(np.float64)
-    of_named = np.where(falls, np.take_along_axis(of_history, greatest, axis=0), 0)
-    of_others = np.maximum(of_history.sum(axis=0) - of_named.sum(axis=0), 0)
-    parts = np.vstack([of_named, of_others, np.maximum(terms.by_features, 0), np.maximum(rest, 0)])
-    features = len(terms.by_features)
-    kinds = ["interaction"] * len(of_named) + ["history"] + ["user_feature"] * features + ["popular"]
+    places, falls = _named(model, prepared, items, scores, terms)
+    named, features = len(places), len(terms.by_features)
+    parts = np.zeros((named + 1 + features + 1, len(items)))
+    of_history = np.maximum(terms.by_history, 0)
+    np.copyto(parts[:named], of_history[places, np.arange(len(items))], where=falls)
+    parts[named] = np.maximum(of_history.sum(axis=0, dtype=np.float64) - parts[:named].sum(axis=0), 0)
+    np.maximum(terms.by_features, 0, out=parts[named + 1 : -1])
+    np.maximum(rest, 0, out=parts[-1])
+    kinds = ["interaction"] * named + ["history"] + ["user_feature"] * features + ["popular"]
     beside = [_NOWHERE, *range(features), _NOWHERE]
-    shares = _rounded(parts.T)
-    reasons = []
-    for column, (item, of_item) in enumerate(zip(items.tolist(), shares.tolist(), strict=True)):
-        places = greatest[:, column].tolist() + beside
-        if model.is_cold(item):
-            added = np.maximum(model.feature_terms(prepared.history, features_of[column]), 0)
-            if added.any():
-                reasons.append(_through_features(parts[:, column], kinds, places, added))
-                continue
-        reasons.append(_told(kinds, places, of_item))
+    portions, order = kernels.portions(parts, _DIGITS)
+    reasons = [
+        _told(kinds, of_item + beside, *portioned)
+        for of_item, *portioned in zip(places.T.tolist(), portions.tolist(), order.tolist(), strict=True)
+    ]
+    for column in np.flatnonzero(model.are_cold(items)).tolist():
+        added = np.maximum(model.feature_terms(prepared.history, features_of[column]), 0)
+        if added.any():
+            beside_history = [_NOWHERE] * named + beside
+            reasons[column] = _through_features(parts[:, column], kinds, beside_history, added)
     return reasons
 
 
@@ -86,12 +91,14 @@ def _named(
     model: Model, prepared: Prepared, items: NDArray[np.intp], scores: NDArray[np.floating], terms: Terms
 ) -> tuple[NDArray[np.intp], NDArray[np.bool_]]:
     """Places in the history that add most to each item, shape (m, c), and without which its score falls."""
-    greatest = np.argsort(-terms.by_history, axis=0, kind="stable")[:MOST_NAMED]
-    places = np.unique(greatest)
-    without = model.scores_without_each(prepared, places, items, terms)
-    # Without an item without which nothing is known of the user, nothing would be scored for them.
-    falls = np.isnan(without) | (without < scores)
-    return greatest, np.take_along_axis(falls, np.searchsorted(places, greatest), axis=0)
+    greatest = kernels.greatest(terms.by_history, MOST_NAMED)
+    is_among = np.zeros(len(terms.by_history), dtype=bool)
+    is_among[greatest] = True
+    without = model.scores_without_each(prepared, np.flatnonzero(is_among), items, terms)
+    # Without an item without which nothing is known of the user, nothing would be scored for them: NaN.
+    falls = ~(without >= scores)
+    rows = np.cumsum(is_among) - 1
+    return greatest, falls[rows[greatest], np.arange(len(items))]
 
 
 def _through_features(
@@ -101,27 +108,17 @@ def _through_features(
     is_of_history = np.isin(kinds, ["interaction", "history"])
     of_features = added / added.sum() * parts[is_of_history].sum()
     others = np.flatnonzero(~is_of_history).tolist()
-    shares = _rounded(np.concatenate([parts[others], of_features])[None])[0]
+    portions, order = kernels.portions(np.concatenate([parts[others], of_features])[:, None], _DIGITS)
     return _told(
         [kinds[other] for other in others] + ["item_feature"] * len(added),
         [places[other] for other in others] + list(range(len(added))),
-        shares.tolist(),
+        portions[0].tolist(),
+        order[0].tolist(),
     )
 
 
-def _rounded(parts: NDArray[np.float64]) -> NDArray[np.intp]:
-    """Shares of each row in thousandths, that add up to a thousand; 0 where a row has no part above 0."""
-    totals = parts.sum(axis=1, keepdims=True)
-    exact = np.divide(parts * _DIGITS, totals, out=np.zeros_like(parts), where=totals > 0)
-    whole: NDArray[np.intp] = exact.astype(np.intp)
-    # Largest remainders: each share is within a thousandth of its own, and all together are 1.
-    ranks = np.argsort(np.argsort(whole - exact, axis=1, kind="stable"), axis=1, kind="stable")
-    missing = np.where(totals > 0, _DIGITS - whole.sum(axis=1, keepdims=True), 0)
-    whole += ranks < missing
-    return whole
-
-
-def _told(kinds: Sequence[str], places: Sequence[int], shares: Sequence[int]) -> list[Reason]:
-    by_share = sorted(zip(shares, kinds, places, strict=True), key=itemgetter(0), reverse=True)
-    told = [Reason(kind, place, share / _DIGITS) for share, kind, place in by_share if share]
-    return told or [Reason("popular", _NOWHERE, 1.0)]
+def _told(
+    kinds: Sequence[str], places: Sequence[int], portions: Sequence[int], order: Sequence[int]
+) -> list[Reason]:
+    told = [Reason(kinds[row], places[row], portions[row] / _DIGITS) for row in order if portions[row]]
+    return told or _POPULAR_ALONE

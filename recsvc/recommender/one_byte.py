@@ -73,8 +73,9 @@ class OneByteRows:
 
     def products(self, vectors: NDArray[np.float32], rows: NDArray[np.intp] | slice) -> NDArray[np.float32]:
         """Multiplies vectors, shape (…, d), with some rows: float32, shape (…, c)."""
-        if vectors.ndim == 1 and not isinstance(rows, slice):
-            return kernels.products(self.numbers, self.units, rows, vectors)
+        if not isinstance(rows, slice):
+            of_each = kernels.products if vectors.ndim == 1 else kernels.products_of_each
+            return of_each(self.numbers, self.units, rows, vectors)
         some = self.numbers[rows].astype(np.float32)
         products: NDArray[np.float32] = vectors @ some.T
         products *= self.units[rows]

@@ -128,6 +128,10 @@ class Scoring:
         """Whether nobody liked an item when the model was fitted."""
         return item >= len(self) or not self.is_hot[item]
 
+    def are_cold(self, items: NDArray[np.intp]) -> NDArray[np.bool_]:
+        """Which of some items, shape (c,), nobody liked when the model was fitted; bool, shape (c,)."""
+        return ~self.is_hot.take(items, mode="clip") | (items >= len(self))
+
     def knows_user(self, history: History) -> bool:
         """Whether anything can be said of a user beyond what is popular."""
         return history.liked > 0 or (self.hybrid is not None and len(history.features) > 0)
@@ -160,23 +164,25 @@ class Scoring:
 
     def terms(self, prepared: Prepared, items: NDArray[np.intp]) -> Terms:
         """Takes the scores of some items, shape (c,), apart."""
-        history = prepared.history
+        history, weights = prepared.history, prepared.weights
         by_history = np.zeros((len(history.indexes), len(items)), np.float32)
         by_features = np.zeros((len(history.features), len(items)), np.float32)
-        is_cold = self._are_cold(items)
-        hot = items[~is_cold]
-        weights = prepared.weights
+        is_cold = self.are_cold(items)
+        are_hot = ~is_cold if is_cold.any() else slice(None)
+        hot = items[are_hot]
         of_voices = {name: opinion.shares(hot) for name, opinion in prepared.opinions.items()}
         for shares, weight in zip(of_voices.values(), weights.tolist(), strict=True):
-            by_history[:, ~is_cold] += np.float32(weight) * shares
+            by_history[:, are_hot] += np.float32(weight) * shares
         if self.hybrid is not None and prepared.of_hybrid is not None:
             features = self.hybrid.feature_parts(history)
-            weight = weights[list(self.voices).index(LightFMHybrid.name)]
-            by_features[:, ~is_cold] = np.float32(weight) * self.hybrid.products(features, hot)
-            weight = np.float32(weights @ self.blend.slopes)
-            embeddings = prepared.newcomers.embeddings_of(items[is_cold])
-            by_history[:, is_cold] = weight * (prepared.of_hybrid.parts @ embeddings.T)
-            by_features[:, is_cold] = weight * (features @ embeddings.T)
+            if len(features):
+                weight = weights[list(self.voices).index(LightFMHybrid.name)]
+                by_features[:, are_hot] = np.float32(weight) * self.hybrid.products(features, hot)
+            if is_cold.any():
+                weight = np.float32(weights @ self.blend.slopes)
+                embeddings = prepared.newcomers.embeddings_of(items[is_cold])
+                by_history[:, is_cold] = weight * (prepared.of_hybrid.parts @ embeddings.T)
+                by_features[:, is_cold] = weight * (features @ embeddings.T)
         return Terms(by_history, by_features, of_voices)
 
     def scores_without_each(
@@ -194,10 +200,8 @@ class Scoring:
             float32, shape (p, c); NaN without an item without which nothing is known of the user.
         """
         history = prepared.history
-        liked = history.liked - (history.strengths[places] > 0)
-        weights = np.empty((len(places), len(self.voices)))
-        for length in np.unique(liked).tolist():
-            weights[liked == length] = self.blend.at(length)
+        is_liked = history.strengths[places] > 0
+        weights = np.where(is_liked[:, None], self.blend.at(history.liked - 1), self.blend.at(history.liked))
 
         hybrid = prepared.of_hybrid
         # Found once, for the items that somebody likes and for those that nobody does.
@@ -214,7 +218,7 @@ class Scoring:
 
         scores = self._blended(items, weights, of_voice, of_cold)
         if not (self.hybrid is not None and len(history.features)):
-            scores[liked == 0] = np.nan
+            scores[history.liked - is_liked == 0] = np.nan
         return scores
 
     def feature_terms(self, history: History, keys: Sequence[int]) -> NDArray[np.float32]:
@@ -325,7 +329,7 @@ class Scoring:
             of_voice: From a voice's name and items that somebody likes to its scores of them.
             of_cold: From items that nobody likes to their scores, NaN where nothing is known of them.
         """
-        is_cold = self._are_cold(items)
+        is_cold = self.are_cold(items)
         some_are_cold = bool(is_cold.any())
         hot = items[~is_cold] if some_are_cold else items
         of_hot = np.zeros((*weights.shape[:-1], len(hot)))
@@ -365,7 +369,3 @@ class Scoring:
         of_hybrid, have_features = newcomers.score(items, vectors)
         slopes, offsets = weights @ self.blend.slopes, weights @ self.blend.offsets
         return np.where(have_features, of_hybrid * slopes[..., None] + offsets[..., None], np.nan)
-
-    def _are_cold(self, items: NDArray[np.intp]) -> NDArray[np.bool_]:
-        """Which of some items nobody liked when the model was fitted, bool, shape (c,)."""
-        return ~self.is_hot.take(items, mode="clip") | (items >= len(self))

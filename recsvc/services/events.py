@@ -43,15 +43,20 @@ class EventBook:
     final_codes: frozenset[int]
 
     @cached_property
-    def weigh(self) -> Callable[[int, float], float]:
+    def names(self) -> dict[int, str]:
+        """Codes to configured events' names."""
+        return {code: name for name, code in self.codes.items()}
+
+    @cached_property
+    def weigh(self) -> Callable[[int, float | None], float]:
         """What one event of a code and with a value says of a liking.
 
         Those of a history are few and mostly the same ones: to remember them is faster than arithmetic.
         """
 
         @lru_cache(_REMEMBERED)
-        def weigh(code: int, value: float) -> float:
-            return float(self.scale.apply(np.array([code], np.int16), np.array([value], np.float32))[0])
+        def weigh(code: int, value: float | None) -> float:
+            return float(self.scale.apply(np.array([code], np.int16), np.array([value or 0], np.float32))[0])
 
         return weigh
 

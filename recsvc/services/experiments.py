@@ -34,7 +34,7 @@ def is_treated(experiment: Experiment, user_id: str) -> bool:
 
 def is_sampled(user_id: str, share: float) -> bool:
     """Whether what a user is shown is recorded, where that is done for a share of the users."""
-    return _unit_interval("sample", user_id) < share
+    return share >= 1 or _unit_interval("sample", user_id) < share
 
 
 def user_hash(user_id: str) -> int:

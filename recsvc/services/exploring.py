@@ -96,7 +96,9 @@ def look_at_user(user_id: str, basket: list[str]) -> UserLookedAt:
         for row, item_id, event in rows
     ]
     answer = recommending.preview_for_user(user_id, Filters(k=_LISTED, explain=True), basket)
-    because_of = {reason.item_id for item in answer.items for reason in item.reasons or () if reason.item_id}
+    because_of = {
+        reason["item_id"] for item in answer.items for reason in item.reasons or () if "item_id" in reason
+    }
     titles = _titles({*because_of, *basket})
     return UserLookedAt(
         user_id=user_id,

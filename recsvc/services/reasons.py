@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import NotRequired, TypedDict
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,27 +19,27 @@ from recsvc.storage.queries import features
 _OF_FEATURES = frozenset({"user_feature", "item_feature"})
 
 
-class Reason(NamedTuple):
-    """Why an item is on a list, which has hundreds of them.
+class Reason(TypedDict):
+    """Why an item is on a list, as it is answered: a list has hundreds of reasons.
 
     Attributes:
         because: `interaction`, `history` (the rest of it), `feature` or `popular`.
         share: Part of the item's score, 0 to 1.
         item_id: Of the interaction.
-        event: Of the interaction.
+        event: Of the interaction, where one is known.
         feature: `name:value`.
     """
 
     because: str
     share: float
-    item_id: str | None = None
-    event: str | None = None
-    feature: str | None = None
+    item_id: NotRequired[str]
+    event: NotRequired[str]
+    feature: NotRequired[str]
 
 
 def because_popular(listed: NDArray[np.intp]) -> list[list[Reason]]:
     """Reasons for each item of a list that is the same for everybody."""
-    return [[Reason("popular", 1.0)] for _ in listed]
+    return [[{"because": "popular", "share": 1.0}] for _ in listed]
 
 
 def reasons_for(
@@ -77,12 +77,16 @@ def reasons_for(
     )
 
     def told(one: explaining.Reason, of_cold: Sequence[int]) -> Reason:
-        if one.because == "interaction":
-            return Reason(one.because, one.share, *interactions[one.place])
-        if one.because in _OF_FEATURES:
-            label = labels[_keys_of(one, taste, of_cold)[one.place]]
-            return Reason("feature", one.share, feature=":".join(label))
-        return Reason(one.because, one.share)
+        because, place, share = one
+        if because == "interaction":
+            item_id, event = interactions[place]
+            if event is None:
+                return {"because": because, "share": share, "item_id": item_id}
+            return {"because": because, "share": share, "item_id": item_id, "event": event}
+        if because in _OF_FEATURES:
+            label = labels[_keys_of(one, taste, of_cold)[place]]
+            return {"because": "feature", "share": share, "feature": ":".join(label)}
+        return {"because": because, "share": share}
 
     return [
         [told(one, of_cold) for one in of_item]

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import secrets
 import time
-import uuid
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,7 +21,7 @@ from recsvc.services.events import CART, event_book
 from recsvc.services.reasons import Reason, because_popular, reasons_for
 from recsvc.services.serving import serving
 from recsvc.services.serving_view import Names, ServingView, one_at_a_time
-from recsvc.services.tastes import Taste, seen_by, taste_of_session, taste_of_user
+from recsvc.services.tastes import Taste, reads_times, seen_by, taste_of_session, taste_of_user
 from recsvc.storage.database import is_unavailable
 from recsvc.storage.models import now
 from recsvc.storage.queries import features, interactions, items, shop_ids
@@ -34,8 +35,7 @@ LATEST = "latest"
 _AFTER_ALL_OTHERS = 2**62  # an interaction's key
 
 
-@dataclass(frozen=True)
-class RecommendedItem:
+class RecommendedItem(NamedTuple):
     """One place of a list."""
 
     item_id: str
@@ -130,7 +130,7 @@ def _rank_for_user(
     experiment: str | None,
     in_basket: UserHistory | None = None,
 ) -> _Ranked:
-    user_key, done = interactions.history(user_id)
+    user_key, done = interactions.history(user_id, with_times=reads_times())
     if in_basket is not None:
         done = in_basket.before(done)
     feature_keys = features.keys_of_owner("user", user_key) if user_key and _reads_features(view) else []
@@ -145,13 +145,13 @@ def _in_basket(item_ids: Sequence[str]) -> UserHistory:
         return UserHistory()
     keys = tuple(shop_ids.keys_of("item", item_ids).values())
     times = len(keys)
-    return UserHistory((_AFTER_ALL_OTHERS,) * times, keys, (code,) * times, (0.0,) * times, (now(),) * times)
+    return UserHistory((_AFTER_ALL_OTHERS,) * times, keys, (code,) * times, (None,) * times, (now(),) * times)
 
 
 def for_users(user_ids: Sequence[str], filters: Filters) -> list[Recommendations]:
     """Recommends items to many users at once, as for a newsletter; answers are in the order of the ids."""
     views = {user_id: serving().view_for(user_id) for user_id in user_ids}
-    histories = interactions.histories(views.keys())
+    histories = interactions.histories(views.keys(), with_times=reads_times())
     feature_keys: dict[int, list[int]] = {}
     if any(_reads_features(view) for view, _ in views.values()):
         feature_keys = features.keys_of_owners("user", [user_key for user_key, _ in histories.values()])
@@ -339,12 +339,9 @@ def _told(
     named: Names,
 ) -> Recommendations:
     reasons: Sequence[list[Reason] | None] = ranked.reasons or [None] * len(item_keys)
-    places = [
-        (*named[key], score, why)
-        for key, score, why in zip(item_keys, ranked.scores.tolist(), reasons, strict=True)
-        if key in named
-    ]
-    recommendation_id = uuid.uuid4().hex
+    places = zip(item_keys, ranked.scores.tolist(), reasons, strict=True)
+    listed = ((named[key], score, why) for key, score, why in places if key in named)
+    recommendation_id = secrets.token_hex(16)
     if what is not None:
         attribution.remember(
             recommendation_id,
@@ -370,6 +367,6 @@ def _told(
         recommendation_id=recommendation_id,
         items=[
             RecommendedItem(item_id, rank, score, title, why)
-            for rank, (item_id, title, score, why) in enumerate(places, start=1)
+            for rank, ((item_id, title), score, why) in enumerate(listed, start=1)
         ],
     )

@@ -134,8 +134,9 @@ class ServingView:
             item_keys: Shape (m,).
         """
         indexes = locate(self.item_keys[: self._of_model], item_keys)
-        beside = locate(self.beside, item_keys)
-        indexes = np.where(beside >= 0, beside + self._of_model, indexes)
+        if len(self.beside):
+            beside = locate(self.beside, item_keys)
+            indexes = np.where(beside >= 0, beside + self._of_model, indexes)
         return indexes[indexes >= 0]
 
     @cached_property

@@ -24,6 +24,7 @@ FOLDED_IN = "folded_in"
 FEATURES = "features"
 
 _HISTORY_FOR_TASTE = 500  # newest items of a history that decide on a taste
+_NONE = np.empty(0, np.intp)
 
 
 @dataclass(frozen=True)
@@ -41,19 +42,28 @@ class Taste:
 
     strategy: str
     history: History
-    item_keys: list[int]
+    item_keys: Sequence[int]
     done: UserHistory
     weights: Sequence[float]
-    feature_keys: list[int]
+    feature_keys: Sequence[int]
 
     @cached_property
     def events(self) -> list[str | None]:
         """Name of the event that says most of each item of the history; None where none is known."""
+        strongest: dict[int, tuple[float, int]] = {}
         # By weight and code, so that of two events that say as much always the same one is named.
-        by_weight = sorted(zip(self.weights, self.done.event_codes, self.done.item_keys, strict=True))
-        strongest = {item_key: code for _, code, item_key in by_weight}
-        names = {code: name for name, code in event_book().codes.items()}
-        return [names.get(strongest[key]) if key in strongest else None for key in self.item_keys]
+        for item_key, event in zip(
+            self.done.item_keys, zip(self.weights, self.done.event_codes, strict=True), strict=True
+        ):
+            if item_key not in strongest or event > strongest[item_key]:
+                strongest[item_key] = event
+        names = event_book().names
+        return [names.get(strongest[key][1]) if key in strongest else None for key in self.item_keys]
+
+
+def reads_times() -> bool:
+    """Whether it counts when something was done."""
+    return current_config().half_life is not None
 
 
 def taste_of_user(view: ServingView, done: UserHistory, feature_keys: Sequence[int]) -> Taste | None:
@@ -61,17 +71,19 @@ def taste_of_user(view: ServingView, done: UserHistory, feature_keys: Sequence[i
 
     Args:
         view: What the list is made from.
-        done: What the user did.
+        done: What the user did, with times where they count.
         feature_keys: Of the user's features.
     """
     if view.served is None:
         return None
     model = view.served.model
-    places = locate(model.user_feature_keys, np.array(feature_keys, np.int64))
-    known_keys = [key for key, place in zip(feature_keys, places.tolist(), strict=True) if place >= 0]
+    places = _NONE
+    if feature_keys:
+        places = locate(model.user_feature_keys, np.array(feature_keys, np.int64))
+        feature_keys = [key for key, place in zip(feature_keys, places.tolist(), strict=True) if place >= 0]
     weights = _weights(done)
     item_keys, strengths = _strengths(done.item_keys, weights)
-    history, kept = _history(model, item_keys, strengths, places[places >= 0])
+    history, item_keys = _history(model, item_keys, strengths, places[places >= 0])
     if history.liked:
         was_trained_on = min(done.interaction_keys) <= _watermark(view)
         strategy = PERSONAL if was_trained_on else FOLDED_IN
@@ -79,7 +91,7 @@ def taste_of_user(view: ServingView, done: UserHistory, feature_keys: Sequence[i
         strategy = FEATURES
     else:
         return None
-    return Taste(strategy, history, [item_keys[place] for place in kept], done, weights, known_keys)
+    return Taste(strategy, history, item_keys, done, weights, feature_keys)
 
 
 def taste_of_session(view: ServingView, item_keys: Sequence[int]) -> Taste | None:
@@ -87,20 +99,20 @@ def taste_of_session(view: ServingView, item_keys: Sequence[int]) -> Taste | Non
     if view.served is None:
         return None
     strengths = np.ones(len(item_keys), np.float32)
-    history, kept = _history(view.served.model, item_keys, strengths, np.empty(0, np.intp))
-    return (
-        Taste(FOLDED_IN, history, [item_keys[place] for place in kept], UserHistory(), [], [])
-        if history.liked
-        else None
-    )
+    history, item_keys = _history(view.served.model, item_keys, strengths, _NONE)
+    return Taste(FOLDED_IN, history, item_keys, UserHistory(), [], []) if history.liked else None
 
 
 def _history(
     model: Model, item_keys: Sequence[int], strengths: NDArray[np.float32], feature_places: NDArray[np.intp]
-) -> tuple[History, list[int]]:
+) -> tuple[History, Sequence[int]]:
+    """The history in the model's indexes, and the keys of the items that are in it."""
     indexes = locate(model.item_keys, np.array(item_keys, np.int64))
-    kept = np.flatnonzero((indexes >= 0) & (strengths != 0))
-    return History(indexes[kept], strengths[kept], feature_places), kept.tolist()
+    is_in = (indexes >= 0) & (strengths != 0)
+    if is_in.all():
+        return History(indexes, strengths, feature_places), item_keys
+    kept = np.flatnonzero(is_in)
+    return History(indexes[kept], strengths[kept], feature_places), [item_keys[at] for at in kept.tolist()]
 
 
 def _weights(done: UserHistory) -> list[float]:
@@ -116,13 +128,15 @@ def _weights(done: UserHistory) -> list[float]:
     return decayed
 
 
-def _strengths(item_keys: Sequence[int], weights: Sequence[float]) -> tuple[list[int], NDArray[np.float32]]:
+def _strengths(
+    item_keys: Sequence[int], weights: Sequence[float]
+) -> tuple[Sequence[int], NDArray[np.float32]]:
     """Item keys of a history, newest first, and how much each is liked."""
-    summed = dict.fromkeys(item_keys, 0.0)
+    summed: dict[int, float] = {}
     for item_key, weight in zip(item_keys, weights, strict=True):
-        summed[item_key] += weight
-    newest = dict(islice(summed.items(), _HISTORY_FOR_TASTE))
-    return list(newest), strength(np.array(list(newest.values()), np.float32))
+        summed[item_key] = summed.get(item_key, 0.0) + weight
+    newest = list(islice(summed, _HISTORY_FOR_TASTE))
+    return newest, strength(np.fromiter(summed.values(), np.float32, len(newest)))
 
 
 def seen_by(done: UserHistory, *, include_seen: bool) -> list[int]:

@@ -9,7 +9,11 @@ from recsvc.api.schemas import NewsletterSchema, RecommendationsSchema
 from recsvc.services.reasons import Reason
 from recsvc.services.recommending import Recommendations, RecommendedItem
 
-REASONS = [Reason("interaction", 0.75, item_id="b", event="cart"), Reason("popular", 0.25)]
+REASONS = [
+    Reason(because="interaction", share=0.5, item_id="b", event="cart"),
+    Reason(because="interaction", share=0.25, item_id="c"),
+    Reason(because="popular", share=0.25),
+]
 
 
 def a_list(*items: RecommendedItem, user_id: str | None = "ana") -> Recommendations:

@@ -13,6 +13,7 @@ from recsvc.recommender import kernels
 from recsvc.recommender.kernels import plain
 
 NOTHING = np.empty(0, np.intp)
+FIRST, NONE = np.zeros(1, np.intp), np.full(1, -1)
 
 
 @pytest.fixture(params=["plain", "compiled"])
@@ -203,6 +204,32 @@ def test_rows_and_their_products_are_those_of_the_numbers_times_their_units(of_k
     assert of_kind.products(numbers, units, NOTHING, vector).shape == (0,)
 
 
+@pytest.mark.parametrize("length", [0, 1, 15, 16, 17, 64, 200])
+@pytest.mark.parametrize(("rows", "vectors"), [(0, 3), (1, 1), (4, 2), (5, 3), (30, 40)], ids=str)
+def test_products_of_each_vector_are_those_of_one(of_kind, length, rows, vectors):
+    random = np.random.default_rng(length)
+    numbers = random.integers(-127, 128, (50, length)).astype(np.int8)
+    units, some = random.random(50, np.float32), random.standard_normal((vectors, length)).astype(np.float32)
+    chosen = random.integers(0, 50, rows)
+
+    found = of_kind.products_of_each(numbers, units, chosen, some)
+
+    assert (found.shape, found.dtype) == ((vectors, rows), np.float32)
+    for of_vector, vector in zip(found, some, strict=True):
+        alone = (numbers[chosen].astype(float) * units[chosen, None]) @ vector
+        assert of_vector == pytest.approx(alone, abs=1e-3)
+    assert of_kind.products_of_each(numbers, units, chosen, some[:0]).shape == (0, rows)
+
+
+def test_vectors_of_another_length_are_refused():
+    compiled = importlib.import_module(f"{kernels.__name__}.compiled")
+
+    with pytest.raises(ValueError, match="rows of 2 numbers, and vectors of 3"):
+        compiled.products_of_each(
+            np.ones((3, 2), np.int8), np.ones(3, np.float32), FIRST, np.ones((1, 3), np.float32)
+        )
+
+
 @pytest.mark.parametrize("row", [3, 1_000_000_000])
 def test_a_row_of_numbers_that_is_not_there_is_refused(of_kind, row):
     numbers, units = np.ones((3, 2), np.int8), np.ones(3, np.float32)
@@ -211,11 +238,65 @@ def test_a_row_of_numbers_that_is_not_there_is_refused(of_kind, row):
         of_kind.rows(numbers, units, np.array([0, row]))
     with pytest.raises(IndexError):
         of_kind.products(numbers, units, np.array([0, row]), np.ones(2, np.float32))
+    with pytest.raises(IndexError):
+        of_kind.products_of_each(numbers, units, np.array([0, row]), np.ones((1, 2), np.float32))
+
+
+# --- the greatest of columns, and how a whole is divided
+
+
+def test_the_greatest_of_each_column_come_first_and_of_equal_ones_the_first(of_kind):
+    added = np.array([[1, 5, -1], [3, 5, -2], [2, 0, -3]], np.float32)
+
+    assert of_kind.greatest(added, 2).tolist() == [[1, 0, 0], [2, 1, 1]]
+    assert of_kind.greatest(added, 9).tolist() == [[1, 0, 0], [2, 1, 1], [0, 2, 2]]
+    assert of_kind.greatest(added[:0], 2).shape == (0, 3)
+    assert of_kind.greatest(added[:, :0], 2).shape == (2, 0)
+    assert of_kind.greatest(added, 0).shape == (0, 3)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_the_greatest_are_the_beginning_of_each_columns_stable_sort(of_kind, seed):
+    added = np.random.default_rng(seed).integers(-4, 5, (40, 7)).astype(np.float32)  # with many ties
+
+    found = of_kind.greatest(added, 5)
+
+    for column, of_column in zip(added.T.tolist(), found.T.tolist(), strict=True):
+        assert of_column == sorted(range(40), key=lambda place: (-column[place], place))[:5]
+
+
+def test_a_whole_is_divided_by_largest_remainders(of_kind):
+    # Of 10: 3.75, 3.75 and 2.5, so that the first two get the 2 that are left; 5, 5 and 0; and nothing.
+    parts = np.array([[3.0, 1.0, 0.0], [3.0, 1.0, 0.0], [2.0, 0.0, 0.0]])
+
+    portions, order = of_kind.portions(parts, 10)
+
+    assert portions.tolist() == [[4, 4, 2], [5, 5, 0], [0, 0, 0]]
+    assert order.tolist() == [[0, 1, 2], [0, 1, 2], [0, 1, 2]]
+
+
+def test_portions_are_ordered_the_greatest_first_and_of_equal_ones_the_first(of_kind):
+    portions, order = of_kind.portions(np.array([[1.0], [6.0], [1.0], [2.0]]), 1000)
+
+    assert portions.tolist() == [[100, 600, 100, 200]]
+    assert order.tolist() == [[1, 3, 0, 2]]
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_portions_add_up_and_each_is_within_one_of_its_own(of_kind, seed):
+    random = np.random.default_rng(seed)
+    parts = random.exponential(size=(int(random.integers(1, 12)), 30)) * (random.random(30) < 0.9)
+
+    portions, order = of_kind.portions(parts, 1000)
+
+    totals = parts.sum(axis=0)
+    assert portions.sum(axis=1).tolist() == [1000 if total else 0 for total in totals]
+    exact = np.divide(1000 * parts, totals, out=np.zeros_like(parts), where=totals > 0)
+    assert (np.abs(portions.T - exact) < 1).all()
+    assert (np.diff(np.take_along_axis(portions, order, axis=1), axis=1) <= 0).all()
 
 
 # --- fold-in
-
-FIRST, NONE = np.zeros(1, np.intp), np.full(1, -1)
 
 
 def systems_of(items, components, systems=1):

@@ -125,7 +125,7 @@ def test_items_that_came_after_the_training_can_be_in_a_diverse_list(trained, do
     answer = for_user("newcomer", Filters(k=16, diversity=0.5, explain=True))
 
     assert "new" in ids(answer)
-    assert all(sum(reason.share for reason in item.reasons) == pytest.approx(1) for item in answer.items)
+    assert all(sum(reason["share"] for reason in item.reasons) == pytest.approx(1) for item in answer.items)
 
 
 def test_many_lists_at_once_are_the_lists_one_by_one(trained, do, train):

@@ -270,7 +270,7 @@ def test_reasons_are_given_only_where_they_are_asked_for(trained):
 def test_the_shares_of_an_items_reasons_add_up_to_one(trained):
     for reader in range(12):
         for item in explained(f"crime-reader-{reader}", k=10):
-            assert sum(reason.share for reason in item.reasons) == pytest.approx(1, abs=1e-9)
+            assert sum(reason["share"] for reason in item.reasons) == pytest.approx(1, abs=1e-9)
 
 
 def test_a_named_interaction_is_one_of_the_users_and_its_strongest_event_is_told(trained, do):
@@ -279,10 +279,10 @@ def test_a_named_interaction_is_one_of_the_users_and_its_strongest_event_is_told
     do("ana", "crime-1", event="cart")
 
     named = {
-        (reason.item_id, reason.event)
+        (reason["item_id"], reason["event"])
         for item in explained("ana")
         for reason in item.reasons
-        if reason.because == "interaction"
+        if reason["because"] == "interaction"
     }
 
     assert named == {("crime-1", "purchase")}
@@ -304,10 +304,10 @@ def test_without_a_named_interaction_the_item_has_a_lower_score(trained, do):
     }
 
     named = [
-        (item_id, reason.item_id)
+        (item_id, reason["item_id"])
         for item_id, item in lists[None].items()
         for reason in item.reasons
-        if reason.because == "interaction"
+        if reason["because"] == "interaction"
     ]
 
     assert named
@@ -320,7 +320,7 @@ def test_what_is_popular_is_named_as_such(trained, do):
     for user_id in ("nobody", "hater"):
         do("hater", "poetry-1", event="dislike")
         for item in explained(user_id):
-            assert [(reason.because, reason.share) for reason in item.reasons] == [("popular", 1.0)]
+            assert [(reason["because"], reason["share"]) for reason in item.reasons] == [("popular", 1.0)]
 
 
 def test_a_cold_item_is_explained_by_its_features(trained, do):
@@ -329,11 +329,11 @@ def test_a_cold_item_is_explained_by_its_features(trained, do):
 
     reasons = {item.item_id: item.reasons for item in explained("ana", k=17)}["brand-new"]
 
-    assert {reason.feature for reason in reasons if reason.because == "feature"} <= {
+    assert {reason["feature"] for reason in reasons if reason["because"] == "feature"} <= {
         "category:crime",
         "mood:crime",
     }
-    assert sum(reason.share for reason in reasons) == pytest.approx(1)
+    assert sum(reason["share"] for reason in reasons) == pytest.approx(1)
 
 
 def test_an_item_that_came_after_the_training_is_ranked_by_its_features(trained, do, ids_for):

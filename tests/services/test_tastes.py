@@ -24,7 +24,7 @@ def done(trained) -> UserHistory:
         interaction_keys=(96, 95, 94, 93, 92, 91),
         item_keys=(3, 2, 1, 2, 2, 2),
         event_codes=tuple(codes[event] for event in events),
-        values=(0.0,) * 6,
+        values=(None,) * 6,
         occurred_at=(now(),) * 6,
     )
 

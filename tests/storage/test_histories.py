@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -46,13 +47,16 @@ BUSY = UserHistory(
     interaction_keys=(13, 11, 12),
     item_keys=(2, 1, 2),
     event_codes=(1, 1, 2),
-    values=(0.0, 0.0, 4.5),
+    values=(None, None, 4.5),
     occurred_at=(NOON, NOON, MORNING),
 )
 
 
-def test_a_history_is_newest_first_and_of_one_moment_what_came_in_last(readers):
-    assert interactions.history("busy") == (readers["busy"], BUSY)
+@pytest.mark.parametrize("with_times", [True, False])
+def test_a_history_is_newest_first_and_of_one_moment_what_came_in_last(readers, with_times):
+    expected = BUSY if with_times else replace(BUSY, occurred_at=())
+
+    assert interactions.history("busy", with_times=with_times) == (readers["busy"], expected)
 
 
 def test_who_did_nothing_has_a_key_and_an_empty_history(readers):
@@ -64,14 +68,17 @@ def test_who_is_not_known_has_no_key(readers):
     assert interactions.history("nobody") == (None, UserHistory())
 
 
-def test_histories_of_many_are_those_of_each(readers):
-    found = interactions.histories(["idle", "nobody", "busy"])
+@pytest.mark.parametrize("with_times", [True, False])
+def test_histories_of_many_are_those_of_each(readers, with_times):
+    found = interactions.histories(["idle", "nobody", "busy"], with_times=with_times)
 
-    assert found == {user_id: interactions.history(user_id) for user_id in ("busy", "idle")}
+    assert found == {
+        user_id: interactions.history(user_id, with_times=with_times) for user_id in ("busy", "idle")
+    }
 
 
 def test_what_is_in_the_basket_comes_before_what_was_done():
-    basket = UserHistory((99,), (7,), (3,), (0.0,), (NOON,))
+    basket = UserHistory((99,), (7,), (3,), (None,), (NOON,))
 
     both = basket.before(BUSY)
 

@@ -117,11 +117,6 @@ class ReasonSchema(Schema):
     event = fields.String(metadata={"example": "purchase"})
     feature = fields.String(metadata={"example": "author:Machado de Assis"})
 
-    @post_dump
-    def leave_out_what_is_not_said(self, data: dict[str, Any], **_: Any) -> dict[str, Any]:
-        """An interaction has no feature, and a feature no item."""
-        return {name: value for name, value in data.items() if value is not None}
-
 
 class RecommendedItemSchema(Schema):
     """One place of a list."""
@@ -173,21 +168,7 @@ class RecommendationsSchema(Schema):
 def _written(item: Any) -> dict[str, Any]:
     written = {"item_id": item.item_id, "rank": item.rank, "score": item.score, "title": item.title}
     if item.reasons is not None:
-        written["reasons"] = [_reason(*reason) for reason in item.reasons]
-    return written
-
-
-def _reason(
-    because: str, share: float, item_id: str | None, event: str | None, feature: str | None
-) -> dict[str, Any]:
-    """What is said of one reason; a list has hundreds of them."""
-    written: dict[str, Any] = {"because": because, "share": share}
-    if item_id is not None:
-        written["item_id"] = item_id
-    if event is not None:
-        written["event"] = event
-    if feature is not None:
-        written["feature"] = feature
+        written["reasons"] = item.reasons
     return written
 
 

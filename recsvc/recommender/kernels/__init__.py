@@ -13,8 +13,11 @@ if TYPE_CHECKING:
     from recsvc.recommender.kernels.plain import (
         best_places,
         fold_in,
+        greatest,
         nearest,
+        portions,
         products,
+        products_of_each,
         relate,
         rows,
         shares,
@@ -25,14 +28,19 @@ else:
     except ImportError:
         from recsvc.recommender.kernels import plain as _chosen
     best_places, nearest, shares = _chosen.best_places, _chosen.nearest, _chosen.shares
-    fold_in, products, relate, rows = _chosen.fold_in, _chosen.products, _chosen.relate, _chosen.rows
+    products, products_of_each, rows = _chosen.products, _chosen.products_of_each, _chosen.rows
+    fold_in, relate = _chosen.fold_in, _chosen.relate
+    greatest, portions = _chosen.greatest, _chosen.portions
 
 __all__ = [
     "IS_COMPILED",
     "best_places",
     "fold_in",
+    "greatest",
     "nearest",
+    "portions",
     "products",
+    "products_of_each",
     "relate",
     "rows",
     "shares",

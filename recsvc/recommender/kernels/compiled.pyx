@@ -35,14 +35,15 @@ cdef extern from *:
     #define WIDE 16  /* floats that the widest registers hold */
     #define BESIDE 4  /* rows that another is multiplied with at once */
     #define LANES 64  /* sums that are taken side by side: the bytes that come from memory together */
+    #define AHEAD 4  /* rows that are on their way while one is read: more than memory takes for one */
 
-    /* The next row is somewhere else: it is on its way while one is multiplied. */
+    /* Each row is somewhere else: the next ones are on their way while one is multiplied. */
     FOR_EACH_PROCESSOR
     static void multiply(const int8_t *numbers, const float *units, ptrdiff_t length, const ptrdiff_t *chosen,
                          ptrdiff_t count, const float *vector, float *products) {
         for (ptrdiff_t place = 0; place < count; place++) {
             const int8_t *row = numbers + chosen[place] * length;
-            const int8_t *next = numbers + chosen[place + 1 < count ? place + 1 : place] * length;
+            const int8_t *next = numbers + chosen[place + AHEAD < count ? place + AHEAD : place] * length;
             float sums[LANES] = {0}, sum = 0;
             ptrdiff_t column = 0;
             for (; column + LANES <= length; column += LANES) {
@@ -64,7 +65,7 @@ cdef extern from *:
                           ptrdiff_t count, float *restrict found) {
         for (ptrdiff_t place = 0; place < count; place++) {
             const int8_t *row = numbers + chosen[place] * length;
-            const int8_t *next = numbers + chosen[place + 1 < count ? place + 1 : place] * length;
+            const int8_t *next = numbers + chosen[place + AHEAD < count ? place + AHEAD : place] * length;
             float unit = units[chosen[place]];
             for (ptrdiff_t column = 0; column < length; column += LANES)
                 FETCH(next + column);
@@ -104,6 +105,29 @@ cdef extern from *:
         return quarters[0][0] + quarters[0][1] + quarters[0][2] + quarters[0][3];
     }
 
+    /* Multiplies each vector with each row, with some of them while it is at hand. */
+    FOR_EACH_PROCESSOR
+    static void multiply_each(const float *vectors, ptrdiff_t many, const float *rows, ptrdiff_t count,
+                              ptrdiff_t length, float *products) {
+        for (ptrdiff_t first = 0; first < count; first += BESIDE)
+            for (ptrdiff_t which = 0; which < many; which++) {
+                const float *vector = vectors + which * length, *others[BESIDE];
+                wide sums[BESIDE] = {{0}};
+                float rest[BESIDE] = {0};
+                ptrdiff_t column = 0;
+                for (int other = 0; other < BESIDE; other++)
+                    others[other] = rows + (first + other < count ? first + other : first) * length;
+                for (; column + WIDE <= length; column += WIDE)
+                    for (int other = 0; other < BESIDE; other++)
+                        sums[other] += *(const wide *)(vector + column) * *(const wide *)(others[other] + column);
+                for (; column < length; column++)
+                    for (int other = 0; other < BESIDE; other++)
+                        rest[other] += vector[column] * others[other][column];
+                for (int other = 0; other < BESIDE && first + other < count; other++)
+                    products[which * count + first + other] = total(&sums[other]) + rest[other];
+            }
+    }
+
     /* rows · rowsᵀ; a row is multiplied with some others while it is at hand. */
     FOR_EACH_PROCESSOR
     static void multiply_rows(const float *rows, ptrdiff_t count, ptrdiff_t length, double *products) {
@@ -140,14 +164,20 @@ cdef extern from *:
                 whitened[row * length + column] = rows[row * length + column] * factors[column];
     }
 
-    /* Adds up rows, each times its weight; then each component times its factor, if there are any. */
+    /* Adds up rows, some at once, each times its weight; then multiplies each component with its factor, if any. */
     FOR_EACH_PROCESSOR
     static void add_rows(const float *restrict rows, const float *restrict weights, ptrdiff_t count, ptrdiff_t length,
                          const float *restrict factors, float *restrict sums) {
-        for (ptrdiff_t row = 0; row < count; row++) {
-            float weight = weights[row];
+        for (ptrdiff_t first = 0; first < count; first += BESIDE) {
+            const float *some[BESIDE];
+            float of_some[BESIDE];
+            for (int other = 0; other < BESIDE; other++) {
+                some[other] = rows + (first + other < count ? first + other : first) * length;
+                of_some[other] = first + other < count ? weights[first + other] : 0;
+            }
             for (ptrdiff_t column = 0; column < length; column++)
-                sums[column] += weight * rows[row * length + column];
+                for (int other = 0; other < BESIDE; other++)
+                    sums[column] += of_some[other] * some[other][column];
         }
         for (ptrdiff_t column = 0; factors && column < length; column++)
             sums[column] *= factors[column];
@@ -259,6 +289,15 @@ cdef extern from *:
         const Py_ssize_t *chosen,
         Py_ssize_t count,
         const float *vector,
+        float *products,
+    )
+
+    void multiply_each(
+        const float *vectors,
+        Py_ssize_t many,
+        const float *rows,
+        Py_ssize_t count,
+        Py_ssize_t length,
         float *products,
     )
 
@@ -419,6 +458,77 @@ def products(
     return found
 
 
+def products_of_each(
+    const int8_t[:, ::1] numbers,
+    const float[::1] units,
+    const Py_ssize_t[::1] chosen,
+    const float[:, ::1] vectors,
+):
+    cdef Py_ssize_t count = chosen.shape[0], length = numbers.shape[1], many = vectors.shape[0]
+    _check_rows(numbers, units, chosen)
+    if vectors.shape[1] != length:
+        raise ValueError(f"rows of {length} numbers, and vectors of {vectors.shape[1]}")
+    found = np.zeros((many, count), np.float32)
+    cdef float[:, ::1] written = found, read = np.empty((count, length), np.float32)
+    if count and length and many:
+        read_rows(&numbers[0, 0], &units[0], length, &chosen[0], count, &read[0, 0])
+        multiply_each(&vectors[0, 0], many, &read[0, 0], count, length, &written[0, 0])
+    return found
+
+
+def greatest(const float[:, :] added, Py_ssize_t most):
+    cdef Py_ssize_t rows = added.shape[0], columns = added.shape[1], column, row, place, length
+    most = min(most, rows)
+    found = np.empty((most, columns), np.intp)
+    cdef Py_ssize_t[:, ::1] chosen = found
+    for column in range(columns if most else 0):
+        length = 0
+        for row in range(rows):
+            if length == most and not added[row, column] > added[chosen[most - 1, column], column]:
+                continue
+            place = length if length < most else most - 1
+            while place and added[row, column] > added[chosen[place - 1, column], column]:
+                chosen[place, column] = chosen[place - 1, column]
+                place -= 1
+            chosen[place, column] = row
+            length = min(length + 1, most)
+    return found
+
+
+def portions(const double[:, :] parts, Py_ssize_t whole):
+    cdef Py_ssize_t count = parts.shape[0], columns = parts.shape[1], column, place, other, missing
+    cdef double total, exact
+    found = np.zeros((columns, count), np.intp)
+    ranked = np.empty((columns, count), np.intp)
+    cdef Py_ssize_t[:, ::1] given = found, order = ranked
+    cdef double[::1] left = np.empty(count)
+    for column in range(columns):
+        total = 0
+        for place in range(count):
+            total += parts[place, column]
+        missing = whole if total > 0 else 0
+        for place in range(count):
+            exact = parts[place, column] * whole / total if total > 0 else 0
+            given[column, place] = <Py_ssize_t>exact
+            left[place] = exact - given[column, place]
+            missing -= given[column, place]
+        # Largest remainders.
+        for _ in range(missing):
+            other = 0
+            for place in range(1, count):
+                if left[place] > left[other]:
+                    other = place
+            given[column, other] += 1
+            left[other] = -1
+        for place in range(count):
+            other = place
+            while other and given[column, place] > given[column, order[column, other - 1]]:
+                order[column, other] = order[column, other - 1]
+                other -= 1
+            order[column, other] = place
+    return found, ranked
+
+
 def fold_in(embeddings, strengths, spectrum, numbers, of_each, left_out):
     items, components = embeddings.shape
     if items > min(components, FEW):
@@ -484,7 +594,7 @@ cdef int _solve_each(
     double score,
 ) except -1:
     """Finds the rows of the answer that solve a system: their right sides are next to each other."""
-    cdef Py_ssize_t items = products.shape[0], each, row, side = 0, sides = 0, other, place
+    cdef Py_ssize_t items = products.shape[0], each, row, side = 0, sides = 0, place
     cdef double ratio, scored, added
     for each in range(of_each.shape[0]):
         if of_each[each] == system:
@@ -515,13 +625,10 @@ cdef int _solve_each(
         for row in range(items):
             added = right[row * sides + side] - (ratio * right[row * sides + side + 1] if place >= 0 else 0)
             found[each, row] = 0 if row == place else of_item[1, row] - of_item[0, row] * added
+            # What the history scores is what each item of it would, which is what was solved for.
+            added = of_item[2, row] - (products[place, row] * of_item[1, place] if place >= 0 else 0)
+            scored += added * found[each, row]
         if not isnan(score):
-            for row in range(items):
-                added = 0
-                for other in range(items):
-                    added += products[row, other] * found[each, other]
-                if row != place:
-                    scored += added * of_item[1, row]
             for row in range(items):
                 found[each, row] *= score / scored if scored > 0 else 0
         side += 1 if place < 0 else 2

@@ -172,6 +172,62 @@ def products(
     return found
 
 
+def products_of_each(
+    numbers: NDArray[np.int8],
+    units: NDArray[np.float32],
+    chosen: NDArray[np.intp],
+    vectors: NDArray[np.float32],
+) -> NDArray[np.float32]:
+    """Multiplies some rows with each of some vectors.
+
+    Args:
+        numbers: As for `rows`.
+        units: As for `rows`.
+        chosen: As for `rows`.
+        vectors: float32, shape (p, d).
+
+    Returns:
+        float32, shape (p, c).
+
+    Raises:
+        IndexError: A row is none of n.
+    """
+    found: NDArray[np.float32] = (vectors @ numbers[chosen].astype(np.float32).T) * units[chosen]
+    return found
+
+
+def greatest(added: NDArray[np.float32], most: int) -> NDArray[np.intp]:
+    """Places of the greatest of each column, the first of equal ones first.
+
+    Args:
+        added: float32 without NaN, shape (h, c).
+        most: How many.
+
+    Returns:
+        Shape (min(most, h), c), the greatest first.
+    """
+    return np.argsort(-added, axis=0, kind="stable")[:most]
+
+
+def portions(parts: NDArray[np.float64], whole: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Divides a whole number by parts, by largest remainders: each portion is within 1 of its own.
+
+    Args:
+        parts: float64, shape (m, c), not negative.
+        whole: How much is divided for each column.
+
+    Returns:
+        Portions, shape (c, m), that add up to the whole, 0 where a column has no part above 0; and their
+        places in each row, shape (c, m), the greatest portion first, the first of equal ones first.
+    """
+    totals = parts.sum(axis=0)
+    exact = np.divide(parts * whole, totals, out=np.zeros_like(parts), where=totals > 0)
+    found = exact.astype(np.intp)
+    ranks = np.argsort(np.argsort(found - exact, axis=0, kind="stable"), axis=0, kind="stable")
+    found += ranks < np.where(totals > 0, whole - found.sum(axis=0), 0)
+    return found.T, np.argsort(-found, axis=0, kind="stable").T
+
+
 def fold_in(
     embeddings: NDArray[np.float32],
     strengths: NDArray[np.float32],
