@@ -13,7 +13,15 @@ from recsvc.errors import NotFoundError
 from recsvc.recommender.model import Model
 from recsvc.services import catalogue
 from recsvc.services.catalogue import ItemContent, put_item, put_items, put_user
-from recsvc.services.recommending import Filters, for_session, for_user, popular, similar_to
+from recsvc.services.recommending import (
+    Filters,
+    for_session,
+    for_user,
+    for_users,
+    popular,
+    preview_for_user,
+    similar_to,
+)
 from recsvc.services.serving import serving
 
 
@@ -346,7 +354,16 @@ def test_an_item_that_came_after_the_training_is_ranked_by_its_features(trained,
     assert ids.index("new-crime") < ids.index("new-poetry")
 
 
-def test_old_interactions_count_less_where_a_half_life_is_set(make_app, context, trained, do):
+def of_a_newsletter(user_id, filters):
+    return for_users([user_id], filters)[0]
+
+
+def before_the_basket(user_id, filters):
+    return preview_for_user(user_id, filters, ["crime-5"])
+
+
+@pytest.mark.parametrize("ask", [for_user, of_a_newsletter, before_the_basket], ids=lambda ask: ask.__name__)
+def test_old_interactions_count_less_where_a_half_life_is_set(make_app, context, trained, do, ask):
     day = timedelta(days=1)
     now = datetime.now(UTC)
     do("ana", "poetry-1", "poetry-2", "poetry-4", occurred_at=now - 3_650 * day)
@@ -355,7 +372,7 @@ def test_old_interactions_count_less_where_a_half_life_is_set(make_app, context,
 
     with app.app_context():
         serving().refresh()
-        ids = [item.item_id for item in for_user("ana", Filters(k=4)).items]
+        ids = [item.item_id for item in ask("ana", Filters(k=4)).items]
 
     assert {item_id.split("-")[0] for item_id in ids} == {"crime"}
 
