@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,21 +16,12 @@ _DIGITS = 1_000  # shares are told in thousandths
 _NOWHERE = -1
 
 
-class Reason(NamedTuple):
-    """One reason. A list has hundreds of them.
+# One reason, a bare tuple since a list has hundreds of them: `interaction`, `history` (the rest of it),
+# `user_feature`, `item_feature` or `popular`; its place in the history, or in the list of features, -1 for
+# the others; its part of what speaks for the item, 0 to 1, in thousandths.
+Reason = tuple[str, int, float]
 
-    Attributes:
-        because: `interaction`, `history` (the rest of it), `user_feature`, `item_feature` or `popular`.
-        place: Place in the history, or in the list of features; -1 for the others.
-        share: Part of what speaks for the item, 0 to 1, in thousandths.
-    """
-
-    because: str
-    place: int
-    share: float
-
-
-_POPULAR_ALONE = [Reason("popular", _NOWHERE, 1.0)]
+_POPULAR_ALONE: list[Reason] = [("popular", _NOWHERE, 1.0)]
 
 
 def explain(
@@ -120,5 +110,5 @@ def _through_features(
 def _told(
     kinds: Sequence[str], places: Sequence[int], portions: Sequence[int], order: Sequence[int]
 ) -> list[Reason]:
-    told = [Reason(kinds[row], places[row], portions[row] / _DIGITS) for row in order if portions[row]]
+    told = [(kinds[row], places[row], portions[row] / _DIGITS) for row in order if portions[row]]
     return told or _POPULAR_ALONE

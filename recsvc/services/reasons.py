@@ -64,15 +64,15 @@ def reasons_for(
     features_of = _features_of_cold(view, model, chosen)
     with one_at_a_time:
         explained = explain(model, prepared, chosen, scores, features_of)
-    places = {one.place for of_item in explained for one in of_item if one.because == "interaction"}
+    places = {place for of_item in explained for because, place, _ in of_item if because == "interaction"}
     names = view.names_of({taste.item_keys[place] for place in places})
     interactions = {place: (names[taste.item_keys[place]][0], taste.events[place]) for place in places}
     labels = features.labels_of(
         {
-            _keys_of(one, taste, of_cold)[one.place]
+            _keys_of(because, taste, of_cold)[place]
             for of_item, of_cold in zip(explained, features_of, strict=True)
-            for one in of_item
-            if one.because in _OF_FEATURES
+            for because, place, _ in of_item
+            if because in _OF_FEATURES
         }
     )
 
@@ -84,7 +84,7 @@ def reasons_for(
                 return {"because": because, "share": share, "item_id": item_id}
             return {"because": because, "share": share, "item_id": item_id, "event": event}
         if because in _OF_FEATURES:
-            label = labels[_keys_of(one, taste, of_cold)[place]]
+            label = labels[_keys_of(because, taste, of_cold)[place]]
             return {"because": "feature", "share": share, "feature": ":".join(label)}
         return {"because": because, "share": share}
 
@@ -94,16 +94,13 @@ def reasons_for(
     ]
 
 
-def _keys_of(one: explaining.Reason, taste: Taste, of_cold: Sequence[int]) -> Sequence[int]:
+def _keys_of(because: str, taste: Taste, of_cold: Sequence[int]) -> Sequence[int]:
     """The feature keys that a reason's place is one of: the user's, or those of a cold item."""
-    return taste.feature_keys if one.because == "user_feature" else of_cold
+    return taste.feature_keys if because == "user_feature" else of_cold
 
 
 def _features_of_cold(view: ServingView, model: Model, chosen: NDArray[np.intp]) -> list[list[int]]:
     """Feature keys of each item that nobody likes yet; no other is scored through them."""
-    keys = view.item_keys[chosen].tolist()
-    if not len(model.item_feature_keys):
-        return [[] for _ in keys]
-    cold = [key for key, index in zip(keys, chosen.tolist(), strict=True) if model.is_cold(index)]
-    found = features.keys_of_owners("item", cold)
-    return [found.get(key, []) for key in keys]
+    cold = chosen[model.are_cold(chosen)] if len(model.item_feature_keys) else chosen[:0]
+    found = features.keys_of_owners("item", view.item_keys[cold].tolist()) if len(cold) else {}
+    return [found.get(key, []) for key in view.item_keys[chosen].tolist()]

@@ -41,8 +41,8 @@ def test_shares_are_thousandths_that_add_up_to_one_greatest_first(shop_model, so
         items, _ = shop_model.recommend(history, 10, EVERY)
 
         for reasons in told(shop_model, history, items):
-            thousandths = [round(reason.share * 1000) for reason in reasons]
-            assert [reason.share for reason in reasons] == [part / 1000 for part in thousandths]
+            thousandths = [round(share * 1000) for _, _, share in reasons]
+            assert [share for _, _, share in reasons] == [part / 1000 for part in thousandths]
             assert sum(thousandths) == 1000
             assert thousandths == sorted(thousandths, reverse=True)
             assert min(thousandths) > 0
@@ -55,7 +55,7 @@ def test_without_a_named_interaction_the_item_scores_less(shop_model, some_histo
         scores = shop_model.scores(shop_model.prepare(history), items)
 
         for column, reasons in enumerate(told(shop_model, history, items)):
-            places = [reason.place for reason in reasons if reason.because == "interaction"]
+            places = [place for because, place, _ in reasons if because == "interaction"]
             assert len(places) <= MOST_NAMED
             for place in places:
                 shorter = without(history, place)
@@ -73,7 +73,7 @@ def test_no_items_have_no_reasons(shop_model, history_of):
 def test_of_whom_nothing_is_known_is_told_that_it_is_popular(shop_model, history_of, strengths):
     reasons = told(shop_model, history_of(strengths), np.array([5, 6]))
 
-    assert reasons == [[Reason("popular", -1, 1.0)]] * 2
+    assert reasons == [[("popular", -1, 1.0)]] * 2
 
 
 def test_history_and_popularity_have_the_shares_of_their_terms(
@@ -85,7 +85,7 @@ def test_history_and_popularity_have_the_shares_of_their_terms(
 
     (reasons,) = told(model, history_of({0: 1}), np.array([1]), [[]])
 
-    assert reasons == [Reason("interaction", 0, 0.75), Reason("popular", -1, 0.25)]
+    assert reasons == [("interaction", 0, 0.75), ("popular", -1, 0.25)]
 
 
 def test_what_speaks_against_an_item_has_no_share(model_of, hybrid_of, popularity_of, history_of):
@@ -94,7 +94,7 @@ def test_what_speaks_against_an_item_has_no_share(model_of, hybrid_of, popularit
 
     (reasons,) = told(model, history_of({0: 1}), np.array([1]), [[]])
 
-    assert reasons == [Reason("popular", -1, 1.0)]
+    assert reasons == [("popular", -1, 1.0)]
 
 
 def test_features_of_a_user_are_named_by_their_places(model_of, hybrid_of, popularity_of, history_of):
@@ -104,7 +104,7 @@ def test_features_of_a_user_are_named_by_their_places(model_of, hybrid_of, popul
 
     (reasons,) = told(model, history_of({}, [1, 2]), np.array([0]), [[]])
 
-    assert reasons == [Reason("user_feature", 0, 0.75), Reason("user_feature", 1, 0.25)]
+    assert reasons == [("user_feature", 0, 0.75), ("user_feature", 1, 0.25)]
 
 
 def test_only_features_of_a_user_can_be_told_whatever_voices_there_are(shop_model, history_of):
@@ -112,7 +112,7 @@ def test_only_features_of_a_user_can_be_told_whatever_voices_there_are(shop_mode
     items, _ = shop_model.recommend(history, 10, EVERY)
 
     for reasons in told(shop_model, history, items):
-        assert {reason.because for reason in reasons} <= {"user_feature", "popular", "item_feature"}
+        assert {because for because, _, _ in reasons} <= {"user_feature", "popular", "item_feature"}
 
 
 @pytest.fixture
@@ -125,19 +125,19 @@ def with_cold(model_of, hybrid_of):
 def test_a_cold_item_is_told_through_its_features(with_cold, history_of):
     (reasons,) = told(with_cold, history_of({0: 1}), np.array([2]), [[60, 50]])
 
-    assert reasons == [Reason("item_feature", 1, 0.75), Reason("item_feature", 0, 0.25)]
+    assert reasons == [("item_feature", 1, 0.75), ("item_feature", 0, 0.25)]
 
 
 def test_a_feature_that_the_model_does_not_know_explains_nothing(with_cold, history_of):
     (reasons,) = told(with_cold, history_of({0: 1}), np.array([2]), [[77, 50]])
 
-    assert reasons == [Reason("item_feature", 1, 1.0)]
+    assert reasons == [("item_feature", 1, 1.0)]
 
 
 def test_a_list_of_cold_items_alone_can_be_told(shop_model, history_of):
     for reasons in told(shop_model, history_of({3: 1, 8: 1, 13: 2}), np.array([283, 288])):
         # Besides what is the same for all, nothing but its feature of taste speaks for it.
-        assert {reason.because for reason in reasons} == {"item_feature", "popular"}
+        assert {because for because, _, _ in reasons} == {"item_feature", "popular"}
 
 
 def test_where_the_model_learned_no_feature_a_new_item_with_one_can_be_told(model_of, hybrid_of, history_of):
@@ -146,4 +146,4 @@ def test_where_the_model_learned_no_feature_a_new_item_with_one_can_be_told(mode
 
     (reasons,) = told(model, history_of({0: 1}), np.array([2]), [[77]], newcomers)
 
-    assert sum(reason.share for reason in reasons) == 1
+    assert sum(share for _, _, share in reasons) == 1
