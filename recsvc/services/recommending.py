@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import secrets
+import os
+import random
 import time
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
@@ -33,6 +34,10 @@ TRENDING = "trending"
 LATEST = "latest"
 
 _AFTER_ALL_OTHERS = 2**62  # an interaction's key
+
+# Ids are no secrets. To ask the system for each would let go of the interpreter, and under load wait for it.
+_ids = random.Random()
+os.register_at_fork(after_in_child=_ids.seed)
 
 
 class RecommendedItem(NamedTuple):
@@ -331,6 +336,10 @@ def _answer(what: str | None, filters: Filters, lists: Sequence[_Ranked]) -> lis
     return [_told(what, filters, ranked, of_list, named) for ranked, of_list in zip(lists, keys, strict=True)]
 
 
+def _new_id() -> str:
+    return f"{_ids.getrandbits(128):032x}"
+
+
 def _told(
     what: str | None,
     filters: Filters,
@@ -341,7 +350,7 @@ def _told(
     reasons: Sequence[list[Reason] | None] = ranked.reasons or [None] * len(item_keys)
     places = zip(item_keys, ranked.scores.tolist(), reasons, strict=True)
     listed = ((named[key], score, why) for key, score, why in places if key in named)
-    recommendation_id = secrets.token_hex(16)
+    recommendation_id = _new_id()
     if what is not None:
         attribution.remember(
             recommendation_id,

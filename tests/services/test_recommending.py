@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
@@ -249,6 +251,22 @@ def test_a_long_history_is_left_out_whole_though_its_newest_part_decides_on_tast
 
 def test_every_answer_has_a_name_of_its_own(trained):
     assert len({for_user("nobody", Filters(k=1)).recommendation_id for _ in range(5)}) == 5
+
+
+def test_processes_that_were_forked_name_their_lists_differently():
+    script = (
+        "import os\n"
+        "from recsvc.services.recommending import _new_id\n"
+        "child = os.fork()\n"
+        "os.write(1, f'{_new_id()}\\n'.encode())\n"
+        "child and os.waitpid(child, 0)\n"
+    )
+
+    told = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+
+    ids = told.stdout.split()
+    assert [len(one) for one in ids] == [32, 32]
+    assert ids[0] != ids[1]
 
 
 def test_before_there_is_a_model_popular_is_what_most_users_like_not_what_is_touched_most(context, do):
