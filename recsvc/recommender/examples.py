@@ -15,7 +15,7 @@ from recsvc.recommender.features import FeatureMatrix
 from recsvc.recommender.interactions import InteractionMatrix
 from recsvc.recommender.split import HeldOut
 
-_DISLIKED_WEIGHT = 0.3  # beside a liked item of the same strength; see docs/adr/0005
+DISLIKED_WEIGHT = 0.3  # beside a liked item of the same strength; see docs/adr/0005
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ class History:
         """The strengths, float32, shape (h,); those of disliked items are less beside liked ones."""
         if self.liked == len(self.strengths):
             return self.strengths
-        return np.where(self.strengths > 0, np.float32(1), np.float32(_DISLIKED_WEIGHT)) * self.strengths
+        return np.where(self.strengths > 0, np.float32(1), np.float32(DISLIKED_WEIGHT)) * self.strengths
 
     @cached_property
     def _liking(self) -> list[float]:

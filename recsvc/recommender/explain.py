@@ -21,7 +21,7 @@ _NOWHERE = -1
 # the others; its part of what speaks for the item, 0 to 1, in thousandths.
 Reason = tuple[str, int, float]
 
-_POPULAR_ALONE: list[Reason] = [("popular", _NOWHERE, 1.0)]
+_POPULAR: Reason = ("popular", _NOWHERE, 1.0)
 
 
 def explain(
@@ -51,7 +51,7 @@ def explain(
     if not len(items):
         return []
     if not prepared.opinions:
-        return [_POPULAR_ALONE for _ in items]
+        return [[_POPULAR] for _ in items]
     terms = model.terms(prepared, items)
     rest = scores - terms.by_history.sum(axis=0) - terms.by_features.sum(axis=0)
     places, falls = _named(model, prepared, items, scores, terms)
@@ -111,4 +111,4 @@ def _told(
     kinds: Sequence[str], places: Sequence[int], portions: Sequence[int], order: Sequence[int]
 ) -> list[Reason]:
     told = [(kinds[row], places[row], portions[row] / _DIGITS) for row in order if portions[row]]
-    return told or _POPULAR_ALONE
+    return told or [_POPULAR]

@@ -168,7 +168,7 @@ class FoldedInOpinion(FactorOpinion):
         kinds, of_each = np.unique(self.voice.kinds(self.history.strengths[places]), return_inverse=True)
         systems = self.voice.systems(self.history, kinds)
         _, vectors = fold_in(self.embeddings, systems, of_each, places)
-        return self.voice.completed(vectors, self.history, np.array(systems.liked, np.intp)[of_each, None])
+        return self.voice.completed(vectors, self.history, systems.liked[of_each, None])
 
 
 def damp(examples: Examples) -> tuple[sparse.csr_array[Any], NDArray[np.float32]]:

@@ -34,7 +34,7 @@ class Systems:
     strengths: NDArray[np.float32]
     spectrum: NDArray[np.float32] | None
     numbers: NDArray[np.float32]
-    liked: list[int]
+    liked: NDArray[np.intp]
 
     @property
     def bases(self) -> NDArray[np.float32]:
@@ -45,7 +45,7 @@ class Systems:
 
 
 _FIRST = np.zeros(1, np.intp)
-_NONE = np.full(1, -1)
+_NONE = np.full(1, -1, np.intp)
 
 
 def fold_in(
@@ -74,9 +74,8 @@ def fold_in(
         ValueError: The numbers are not finite.
     """
     if not len(embeddings):
-        return np.zeros((len(of_each), 0), np.float32), np.zeros(
-            (len(of_each), embeddings.shape[1]), np.float32
-        )
+        vectors = np.zeros((len(of_each), embeddings.shape[1]), np.float32)
+        return np.zeros((len(of_each), 0), np.float32), vectors
     return kernels.fold_in(
         embeddings, systems.strengths, systems.spectrum, systems.numbers, of_each, left_out
     )

@@ -72,10 +72,10 @@ class OneByteRows:
         return found
 
     def products(self, vectors: NDArray[np.float32], rows: NDArray[np.intp] | slice) -> NDArray[np.float32]:
-        """Multiplies vectors, shape (…, d), with some rows: float32, shape (…, c)."""
+        """Multiplies vectors, shape (d,) or (p, d), with some rows: float32, shape (…, c)."""
         if not isinstance(rows, slice):
-            of_each = kernels.products if vectors.ndim == 1 else kernels.products_of_each
-            return of_each(self.numbers, self.units, rows, vectors)
+            multiply = kernels.products if vectors.ndim == 1 else kernels.products_of_each
+            return multiply(self.numbers, self.units, rows, np.ascontiguousarray(vectors))
         some = self.numbers[rows].astype(np.float32)
         products: NDArray[np.float32] = vectors @ some.T
         products *= self.units[rows]
@@ -93,7 +93,7 @@ def rounded(rows: Rows) -> OneByteRows:
 def products(
     vectors: NDArray[np.float32], rows: Rows, chosen: NDArray[np.intp] | slice
 ) -> NDArray[np.float32]:
-    """Multiplies vectors, shape (…, d), with some rows: float32, shape (…, c)."""
+    """Multiplies vectors, shape (d,) or (p, d), with some rows: float32, shape (…, c)."""
     if isinstance(rows, OneByteRows):
         return rows.products(vectors, chosen)
     found: NDArray[np.float32] = vectors @ rows[chosen].T

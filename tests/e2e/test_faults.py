@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from benchmarks.faults import FAULTS, together, try_out
+from benchmarks.faults import FAULTS, STAGES, together, try_out
 
 pytestmark = pytest.mark.processes
 
@@ -13,7 +13,7 @@ SEED = 20261123
 # RQ takes a minute to miss a worker: test_abandoned_runs.py waits for that. Of a training's stages those are
 # tried in which a version is half made: in the others nothing is written yet, as at most moments.
 ELSEWHERE = {"worker_killed_at_any_moment", "store_away_amid_a_training"}
-ALIKE = {f"child_killed_in_{stage}" for stage in ("read", "build", "evaluate", "gate", "fit")}
+ALIKE = {f"child_killed_in_{stage}" for stage in STAGES if stage not in {"publish", "activate"}}
 ON_ONE_SYSTEM = sorted(FAULTS.keys() - ELSEWHERE - ALIKE)
 
 

@@ -446,20 +446,25 @@ def test_what_is_not_finite_cannot_be_folded_in(of_kind):
         of_kind.fold_in(embeddings, *rest, FIRST, NONE)
 
 
-@pytest.mark.parametrize("place", [4, -2])
-def test_a_place_that_is_not_in_the_history_cannot_be_left_out(place):
-    compiled = importlib.import_module(f"{kernels.__name__}.compiled")
+@pytest.mark.parametrize("row", ["a spectrum", "a strength"])
+def test_a_number_that_is_none_is_not_taken_for_a_small_one(of_kind, row):
+    embeddings, strengths, spectrum, numbers = systems_of(4, 8)
+    (spectrum if row == "a spectrum" else strengths)[1] = np.nan
 
-    with pytest.raises(IndexError, match=f"place {place} is none of 4"):
-        compiled.fold_in(*systems_of(4, 8), FIRST, np.array([place]))
+    with pytest.raises(ValueError, match="not finite"):
+        of_kind.fold_in(embeddings, strengths, spectrum, numbers, FIRST, NONE)
+
+
+@pytest.mark.parametrize("place", [4, -2])
+def test_a_place_that_is_not_in_the_history_cannot_be_left_out(of_kind, place):
+    with pytest.raises(IndexError, match=f"place {place}"):
+        of_kind.fold_in(*systems_of(4, 8), FIRST, np.array([place]))
 
 
 @pytest.mark.parametrize("system", [1, -1])
-def test_a_system_that_is_not_there_cannot_be_solved(system):
-    compiled = importlib.import_module(f"{kernels.__name__}.compiled")
-
-    with pytest.raises(IndexError, match=f"system {system} is none of 1"):
-        compiled.fold_in(*systems_of(4, 8), np.array([system]), NONE)
+def test_a_system_that_is_not_there_cannot_be_solved(of_kind, system):
+    with pytest.raises(IndexError, match=f"system {system}"):
+        of_kind.fold_in(*systems_of(4, 8), np.array([system]), NONE)
 
 
 def test_numbers_of_other_items_are_not_taken_for_those_of_the_history():
@@ -474,3 +479,5 @@ def test_numbers_of_other_items_are_not_taken_for_those_of_the_history():
     ):
         with pytest.raises(ValueError, match="do not belong together"):
             compiled.fold_in(*wrong)
+    with pytest.raises(ValueError, match="no components"):
+        compiled.fold_in(embeddings[:, :0], strengths, spectrum[:0], numbers, FIRST, NONE)

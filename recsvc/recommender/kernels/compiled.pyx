@@ -157,7 +157,7 @@ cdef extern from *:
                        ptrdiff_t length, float *restrict factors, float *restrict whitened) {
         for (ptrdiff_t column = 0; column < length; column++) {
             float base = spectrum[column] + ridge;
-            factors[column] = 1 / sqrtf(base > FLT_MIN ? base : FLT_MIN);
+            factors[column] = 1 / sqrtf(base < FLT_MIN ? FLT_MIN : base);
         }
         for (ptrdiff_t row = 0; row < count; row++)
             for (ptrdiff_t column = 0; column < length; column++)
@@ -300,6 +300,15 @@ cdef extern from *:
         Py_ssize_t length,
         float *products,
     )
+
+cdef enum:  # the columns of a system's numbers
+    WANTING = 0
+    COUNTING = 1
+    UNOBSERVED = 2
+    DISLIKED = 3
+    RIDGE = 4
+    SCORE = 5
+    NUMBERS = 6
 
 cdef enum:
     NUMBERS_A_LINE = 16
@@ -513,7 +522,7 @@ def portions(const double[:, :] parts, Py_ssize_t whole):
             left[place] = exact - given[column, place]
             missing -= given[column, place]
         # Largest remainders.
-        for _ in range(missing):
+        for _ in range(min(missing, count)):
             other = 0
             for place in range(1, count):
                 if left[place] > left[other]:
@@ -531,6 +540,8 @@ def portions(const double[:, :] parts, Py_ssize_t whole):
 
 def fold_in(embeddings, strengths, spectrum, numbers, of_each, left_out):
     items, components = embeddings.shape
+    if not components:
+        raise ValueError("embeddings of no components")
     if items > min(components, FEW):
         return plain.fold_in(embeddings, strengths, spectrum, numbers, of_each, left_out)
     return _fold_in(np.ascontiguousarray(embeddings), strengths, spectrum, numbers, of_each, left_out)
@@ -560,22 +571,22 @@ def _fold_in(
     for system in range(numbers.shape[0] if most else 0):
         rows = &embeddings[0, 0]
         if is_whitened:
-            whiten(rows, &spectrum[0], numbers[system, 4], items, length, &factors[0], &whitened[0])
+            whiten(rows, &spectrum[0], numbers[system, RIDGE], items, length, &factors[0], &whitened[0])
             rows = &whitened[0]
         if is_whitened or not system:
             multiply_rows(rows, items, length, &products[0, 0])
         for row in range(items):
             strength = strengths[row]
             if strength > 0:
-                of_item[0, row] = sqrt(max(numbers[system, 1] * strength - numbers[system, 2], 0))
-                of_item[1, row] = numbers[system, 0] * strength
+                of_item[0, row] = sqrt(max(numbers[system, COUNTING] * strength - numbers[system, UNOBSERVED], 0))
+                of_item[1, row] = numbers[system, WANTING] * strength
             else:
-                of_item[0, row] = sqrt(-numbers[system, 3] * strength)
+                of_item[0, row] = sqrt(-numbers[system, DISLIKED] * strength)
                 of_item[1, row] = 0
         count_rows(&products[0, 0], &of_item[0, 0], items, &triangle[0, 0])
         if not factorize(&triangle[0, 0], items, &of_item[2, 0]):
             raise ValueError(plain.NOT_FINITE)
-        _solve_each(products, triangle, of_item, right, system, of_each, left_out, found, numbers[system, 5])
+        _solve_each(products, triangle, of_item, right, system, of_each, left_out, found, numbers[system, SCORE])
         for row in range(most):
             if of_each[row] == system:
                 add_rows(rows, &found[row, 0], items, length, &factors[0] if is_whitened else NULL, &solved[row, 0])
@@ -647,10 +658,9 @@ cdef int _check_systems(
     cdef Py_ssize_t items = embeddings.shape[0], length = embeddings.shape[1], systems = numbers.shape[0], row
     if (
         not items
-        or not length
         or strengths.shape[0] != items
         or spectrum is not None and spectrum.shape[0] != length
-        or numbers.shape[1] != 6
+        or numbers.shape[1] != NUMBERS
         or of_each.shape[0] != left_out.shape[0]
     ):
         raise ValueError(f"the numbers of {systems} systems of {items} items do not belong together")

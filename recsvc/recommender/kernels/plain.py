@@ -250,9 +250,12 @@ def fold_in(
         Coefficients, float32, shape (p, h), 0 for the item left out; vectors, float32, shape (p, d).
 
     Raises:
-        IndexError: A place is none of h.
+        IndexError: A place is none of h, or a system none of k.
         ValueError: The numbers are not finite.
     """
+    for row, (system, place) in enumerate(zip(of_each.tolist(), left_out.tolist(), strict=True)):
+        if not (0 <= system < len(numbers) and -1 <= place < len(embeddings)):
+            raise IndexError(f"row {row} asks for system {system} without place {place}")
     found = np.zeros((len(of_each), len(embeddings)), np.float32)
     vectors = np.zeros((len(of_each), embeddings.shape[1]), np.float32)
     # By whichever are fewer (Woodbury's identity).
@@ -269,7 +272,7 @@ def fold_in(
         roots = np.sqrt(confidences)
         left = np.tile(wanting * np.maximum(strengths, 0), (len(rows), 1))
         left[without, places] = 0
-        residuals = residuals_of(whitened, roots[:, None] * whitened, left, without, places)
+        residuals = residuals_of(whitened, roots, left, without, places)
         coefficients = (left - roots * residuals).astype(np.float32)
         coefficients[without, places] = 0
         if not np.isnan(score):
@@ -282,16 +285,18 @@ def fold_in(
 
 def _among_items(
     whitened: NDArray[np.float32],
-    counted: NDArray[np.float32],
+    roots: NDArray[np.float32],
     left: NDArray[np.float32],
     without: NDArray[np.intp],
     places: NDArray[np.intp],
 ) -> NDArray[np.float64]:
+    # The same products on both sides: what is rounded otherwise would not cancel.
+    products = whitened @ whitened.T
     right = np.zeros((len(left) + len(places), len(whitened)))
-    right[: len(left)] = left @ whitened @ counted.T
+    right[: len(left)] = roots * (left.astype(np.float64) @ products)
     each = np.arange(len(places))
     right[len(left) + each, places] = 1
-    solved = _solve(counted @ counted.T, right.T).T
+    solved = _solve(roots[:, None] * products * roots, right.T).T
     residuals, inverse = solved[: len(left)], solved[len(left) :]
     # The inverse of a matrix without a row and its column, by that of the whole (block inversion).
     ratios = residuals[without, places] / inverse[each, places]
@@ -301,11 +306,12 @@ def _among_items(
 
 def _among_components(
     whitened: NDArray[np.float32],
-    counted: NDArray[np.float32],
+    roots: NDArray[np.float32],
     left: NDArray[np.float32],
     without: NDArray[np.intp],
     places: NDArray[np.intp],
 ) -> NDArray[np.float64]:
+    counted = roots[:, None] * whitened
     of_places = counted[places]
     solved = _solve(counted.T @ counted, np.concatenate([left @ whitened, of_places]).T).T
     vectors, change = solved[: len(left)], solved[len(left) :]

@@ -13,7 +13,7 @@ from scipy import sparse
 from scipy.linalg import solve_triangular
 from threadpoolctl import threadpool_limits
 
-from recsvc.recommender.examples import Examples, History
+from recsvc.recommender.examples import DISLIKED_WEIGHT, Examples, History
 from recsvc.recommender.factors import FoldedInVoice, damp, damping_of
 from recsvc.recommender.fold_in import Systems
 from recsvc.recommender.one_byte import OneByteRows, rounded
@@ -28,7 +28,6 @@ _WEIGHTS: tuple[Parameters, ...] = (
 )
 _ROWS_A_COMPONENT = 4  # users, or items where they are fewer
 _ITERATIONS = 10
-_DISLIKED_WEIGHT = 0.3  # beside a liked item of the same strength; see docs/adr/0005
 
 
 @dataclass(frozen=True)
@@ -116,11 +115,11 @@ class AlternatingLeastSquares(FoldedInVoice):
 
     def systems(self, history: History, left_out: NDArray[np.float32]) -> Systems:
         """What is solved: an unobserved item is wanted as 0, a liked one as 1, each with its confidence."""
-        liked = [history.liked - (without > 0) for without in left_out.tolist()]
-        numbers = np.empty((len(liked), 6), np.float32)
-        numbers[:] = 1.0, 1.0, 0.0, _DISLIKED_WEIGHT, 0.0, math.nan
-        numbers *= damping_of(np.array([max(one, 1) for one in liked]))[:, None]
-        numbers[:, 2] = 1
+        liked = history.liked - (left_out > 0)
+        numbers = np.empty((len(left_out), 6), np.float32)
+        numbers[:] = 1.0, 1.0, 0.0, DISLIKED_WEIGHT, 0.0, math.nan
+        numbers *= damping_of(np.maximum(liked, 1))[:, None]
+        numbers[:, 2] = 1  # an unobserved item counts as one, whatever the others do
         return Systems(history.strengths * self.confidence[history.indexes], None, numbers, liked)
 
     def kinds(self, strengths: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -152,12 +152,8 @@ class LightFMHybrid(FoldedInVoice):
         features count.
         """
         numbers = [self._numbers(history, without) for without in left_out.tolist()]
-        return Systems(
-            history.strengths,
-            self.spectrum,
-            np.array(numbers, np.float32).reshape(-1, 6),
-            [history.liked - (without > 0) for without in left_out.tolist()],
-        )
+        liked = history.liked - (left_out > 0)
+        return Systems(history.strengths, self.spectrum, np.array(numbers, np.float32).reshape(-1, 6), liked)
 
     def _numbers(self, history: History, without: float) -> tuple[float, ...]:
         """Of a system, for a history without an item of some strength."""

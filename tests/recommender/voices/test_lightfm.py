@@ -168,6 +168,19 @@ def test_a_shorter_history_is_trusted_less(history_of):
     assert base({0: 1, 1: -1}) == pytest.approx([4 + 5.75 * 2.5, 1 + 5.75 * 2.5])
 
 
+def test_what_items_add_is_in_the_units_of_each_component(history_of):
+    # Two items of unlike components: each makes its own of the vector, and its part is that and nothing else.
+    voice = voice_of([[2, 0], [0, 1]])
+    opinion = voice.opinion(history_of({0: 1, 1: 1}))
+
+    (first, none), (nothing, second) = opinion.parts.tolist()
+
+    assert [none, nothing] == [0, 0]
+    assert [first, second] == pytest.approx(opinion.vector.tolist())
+    assert first > 0
+    assert second > 0
+
+
 FEATURED = {"user_features": [[1, 0], [0, 2], [5, 5]], "mean_user": [10, 20]}
 
 
