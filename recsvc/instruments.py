@@ -11,6 +11,8 @@ import functools
 import os
 import re
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from pathlib import Path
 
 from flask import current_app
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics
@@ -27,6 +29,18 @@ _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5
 _PARAMETER = re.compile(r"<(?:[^:<>]+:)?([^<>]+)>")
 
 disable_created_metrics()  # type: ignore[no-untyped-call]
+
+
+class _OfAllProcesses(MultiProcessCollector):
+    """What web processes have written. A file that is only just made, and empty, says nothing yet.
+
+    prometheus_client 0.26 fails where it meets one (`struct.error`), and so would a scrape that comes just as
+    a process counts for the first time.
+    """
+
+    def collect(self) -> Iterable[Metric]:
+        """All that was counted."""
+        return self.merge(_told(Path(self._path)))  # type: ignore[no-untyped-call, no-any-return]
 
 
 class Instruments(Collector):
@@ -182,7 +196,7 @@ class Instruments(Collector):
     def collect(self) -> Iterator[Metric]:
         """All that was counted, by all web processes of this gunicorn."""
         folder = os.environ.get("PROMETHEUS_MULTIPROC_DIR")
-        whole: Collector = MultiProcessCollector(None, folder) if folder else self._registry  # type: ignore[no-untyped-call]
+        whole: Collector = _OfAllProcesses(None, folder) if folder else self._registry  # type: ignore[no-untyped-call]
         for metric in whole.collect():
             metric.samples = [sample for sample in metric.samples if not _is_over(metric, sample.value)]
             newest = _newest(sample.labels.get(VERSION) for sample in metric.samples)
@@ -196,6 +210,15 @@ def instruments() -> Instruments:
     """The instruments of this process."""
     found: Instruments = current_app.extensions["recsvc.instruments"]
     return found
+
+
+def _told(folder: Path) -> list[str]:
+    files = []
+    for file in folder.glob("*.db"):
+        with suppress(FileNotFoundError):  # its process ended
+            if file.stat().st_size:
+                files.append(str(file))
+    return files
 
 
 @functools.cache

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 from flask import Flask
+from prometheus_client.mmap_dict import MmapedDict, mmap_key
 from prometheus_client.parser import text_string_to_metric_families
 from sqlalchemy import text
 
@@ -332,3 +333,19 @@ def test_where_a_token_is_set_it_must_be_sent(make_app, sqlite_url, sent, status
         assert answer.json["code"] == "unauthorized"
         assert answer.headers["WWW-Authenticate"].lower().startswith("bearer")
         assert "recsvc_" not in answer.get_data(as_text=True)
+
+
+def test_a_process_that_just_makes_its_file_does_not_keep_the_others_from_being_told(
+    app, monkeypatch, tmp_path
+):
+    folder = tmp_path / "metrics"
+    folder.mkdir()
+    counted = MmapedDict(str(folder / "counter_1.db"))
+    name = "recsvc_interactions"
+    counted.write_value(mmap_key(name, f"{name}_total", ["outcome"], ["accepted"], "Came in."), 3.0, 0.0)
+    counted.close()
+    # Between being opened and being given its length a file is empty.
+    (folder / "counter_2.db").touch()
+    monkeypatch.setenv("PROMETHEUS_MULTIPROC_DIR", str(folder))
+
+    assert read(app, "recsvc_interactions_total") == {"accepted": 3.0}

@@ -105,49 +105,48 @@ cdef extern from *:
         return quarters[0][0] + quarters[0][1] + quarters[0][2] + quarters[0][3];
     }
 
-    /* Multiplies each vector with each row, with some of them while it is at hand. */
+    /* Multiplies a vector with some rows while it is at hand. */
+    static inline void multiply_some(const float *vector, const float *rows, ptrdiff_t first, ptrdiff_t count,
+                                     ptrdiff_t length, float *products) {
+        const float *some[BESIDE];
+        wide sums[BESIDE] = {{0}};
+        ptrdiff_t column = 0;
+        for (int other = 0; other < BESIDE; other++) {
+            some[other] = rows + (first + other < count ? first + other : first) * length;
+            products[other] = 0;
+        }
+        for (; column + WIDE <= length; column += WIDE)
+            for (int other = 0; other < BESIDE; other++)
+                sums[other] += *(const wide *)(vector + column) * *(const wide *)(some[other] + column);
+        for (; column < length; column++)
+            for (int other = 0; other < BESIDE; other++)
+                products[other] += vector[column] * some[other][column];
+        for (int other = 0; other < BESIDE; other++)
+            products[other] += total(&sums[other]);
+    }
+
+    /* Multiplies each vector with each row. */
     FOR_EACH_PROCESSOR
     static void multiply_each(const float *vectors, ptrdiff_t many, const float *rows, ptrdiff_t count,
                               ptrdiff_t length, float *products) {
+        float some[BESIDE];
         for (ptrdiff_t first = 0; first < count; first += BESIDE)
             for (ptrdiff_t which = 0; which < many; which++) {
-                const float *vector = vectors + which * length, *others[BESIDE];
-                wide sums[BESIDE] = {{0}};
-                float rest[BESIDE] = {0};
-                ptrdiff_t column = 0;
-                for (int other = 0; other < BESIDE; other++)
-                    others[other] = rows + (first + other < count ? first + other : first) * length;
-                for (; column + WIDE <= length; column += WIDE)
-                    for (int other = 0; other < BESIDE; other++)
-                        sums[other] += *(const wide *)(vector + column) * *(const wide *)(others[other] + column);
-                for (; column < length; column++)
-                    for (int other = 0; other < BESIDE; other++)
-                        rest[other] += vector[column] * others[other][column];
+                multiply_some(vectors + which * length, rows, first, count, length, some);
                 for (int other = 0; other < BESIDE && first + other < count; other++)
-                    products[which * count + first + other] = total(&sums[other]) + rest[other];
+                    products[which * count + first + other] = some[other];
             }
     }
 
-    /* rows · rowsᵀ; a row is multiplied with some others while it is at hand. */
+    /* rows · rowsᵀ. */
     FOR_EACH_PROCESSOR
     static void multiply_rows(const float *rows, ptrdiff_t count, ptrdiff_t length, double *products) {
+        float some[BESIDE];
         for (ptrdiff_t first = 0; first < count; first += BESIDE)
             for (ptrdiff_t place = first; place < count; place++) {
-                const float *row = rows + place * length, *others[BESIDE];
-                wide sums[BESIDE] = {{0}};
-                float rest[BESIDE] = {0};
-                ptrdiff_t column = 0;
-                for (int other = 0; other < BESIDE; other++)
-                    others[other] = rows + (first + other < count ? first + other : first) * length;
-                for (; column + WIDE <= length; column += WIDE)
-                    for (int other = 0; other < BESIDE; other++)
-                        sums[other] += *(const wide *)(row + column) * *(const wide *)(others[other] + column);
-                for (; column < length; column++)
-                    for (int other = 0; other < BESIDE; other++)
-                        rest[other] += row[column] * others[other][column];
+                multiply_some(rows + place * length, rows, first, count, length, some);
                 for (int other = 0; other < BESIDE && first + other <= place; other++)
-                    products[place * count + first + other] = products[(first + other) * count + place]
-                        = total(&sums[other]) + rest[other];
+                    products[place * count + first + other] = products[(first + other) * count + place] = some[other];
             }
     }
 
