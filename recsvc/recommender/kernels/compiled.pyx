@@ -21,8 +21,10 @@ cdef extern from *:
 
     #if defined(__GNUC__)
     #define FETCH(address) __builtin_prefetch(address)
+    #define ALWAYS_INLINE __attribute__((always_inline))  /* or it would be made for the least of all processors */
     #else
     #define FETCH(address)
+    #define ALWAYS_INLINE
     #endif
 
     #if defined(__x86_64__) && defined(__gnu_linux__) && defined(__GNUC__) && __GNUC__ >= 12
@@ -106,8 +108,8 @@ cdef extern from *:
     }
 
     /* Multiplies a vector with some rows while it is at hand. */
-    static inline void multiply_some(const float *vector, const float *rows, ptrdiff_t first, ptrdiff_t count,
-                                     ptrdiff_t length, float *products) {
+    ALWAYS_INLINE static inline void multiply_some(const float *vector, const float *rows, ptrdiff_t first,
+                                                   ptrdiff_t count, ptrdiff_t length, float *products) {
         const float *some[BESIDE];
         wide sums[BESIDE] = {{0}};
         ptrdiff_t column = 0;

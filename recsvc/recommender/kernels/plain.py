@@ -264,8 +264,8 @@ def fold_in(
         rows = np.flatnonzero(of_each == system)
         without = np.flatnonzero(left_out[rows] >= 0)
         places = left_out[rows][without]
-        base = np.float32(1) if spectrum is None else np.maximum(spectrum + ridge, np.finfo(np.float32).tiny)
-        whitened = embeddings / np.sqrt(base)
+        base = None if spectrum is None else np.maximum(spectrum + ridge, np.finfo(np.float32).tiny)
+        whitened = embeddings if base is None else embeddings / np.sqrt(base)
         confidences = np.where(
             strengths > 0, np.maximum(counting * strengths - unobserved, 0), -disliked * strengths
         )
@@ -279,7 +279,7 @@ def fold_in(
             scored = (coefficients @ whitened @ whitened.T * left).sum(axis=1, keepdims=True)
             coefficients *= np.where(scored > 0, score / np.where(scored > 0, scored, 1), 0)
         found[rows] = coefficients
-        vectors[rows] = coefficients @ embeddings / base
+        vectors[rows] = coefficients @ embeddings if base is None else coefficients @ embeddings / base
     return found, vectors
 
 
@@ -291,12 +291,14 @@ def _among_items(
     places: NDArray[np.intp],
 ) -> NDArray[np.float64]:
     # The same products on both sides: what is rounded otherwise would not cancel.
-    products = whitened @ whitened.T
+    products = (whitened @ whitened.T).astype(np.float64)
     right = np.zeros((len(left) + len(places), len(whitened)))
     right[: len(left)] = roots * (left.astype(np.float64) @ products)
     each = np.arange(len(places))
     right[len(left) + each, places] = 1
-    solved = _solve(roots[:, None] * products * roots, right.T).T
+    products *= roots
+    products *= roots[:, None]
+    solved = _solve(products, right.T).T
     residuals, inverse = solved[: len(left)], solved[len(left) :]
     # The inverse of a matrix without a row and its column, by that of the whole (block inversion).
     ratios = residuals[without, places] / inverse[each, places]
@@ -323,11 +325,13 @@ def _among_components(
     return residuals
 
 
-def _solve(matrix: NDArray[np.float32], right: NDArray[np.floating]) -> NDArray[np.float64]:
+def _solve(matrix: NDArray[np.floating], right: NDArray[np.floating]) -> NDArray[np.float64]:
     """Solves (I + matrix) x = right, shape (m, sides), for a symmetric matrix, positive semidefinite."""
-    places = np.arange(len(matrix))
-    matrix[places, places] += 1
-    _, solution, failed = _dposv(matrix, right, lower=1)
+    exact = np.asarray(matrix, np.float64)
+    places = np.arange(len(exact))
+    exact[places, places] += 1
+    # In the order of LAPACK's rows, which for a symmetric matrix is the other one, it need not be copied.
+    _, solution, failed = _dposv(exact.T, right, lower=1, overwrite_a=1)
     if failed or not np.isfinite(solution).all():
         raise ValueError(NOT_FINITE)
     found: NDArray[np.float64] = solution
