@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from benchmarks.faults import FAULTS, STAGES, together, try_out
+from benchmarks.faults import FAULTS, together, try_out
 
 pytestmark = pytest.mark.processes
 
 SEED = 20261123
 
-# RQ takes a minute to miss a worker: test_abandoned_runs.py waits for that. Of a training's stages those are
-# tried in which a version is half made: in the others nothing is written yet, as at most moments.
-ELSEWHERE = {"worker_killed_at_any_moment", "store_away_amid_a_training"}
-ALIKE = {f"child_killed_in_{stage}" for stage in STAGES if stage not in {"publish", "activate"}}
-ON_ONE_SYSTEM = sorted(FAULTS.keys() - ELSEWHERE - ALIKE)
+# RQ takes a minute to miss a worker: test_abandoned_runs.py waits for that.
+ON_ONE_SYSTEM = sorted(FAULTS.keys() - {"worker_killed_at_any_moment", "store_away_amid_a_training"})
 
 
 @pytest.mark.parametrize("names", [ON_ONE_SYSTEM, ["store_away_amid_a_training"]], ids=["all", "store"])
