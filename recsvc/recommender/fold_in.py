@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from recsvc.recommender import kernels
 
-RIDGE = 4  # among the numbers of a system
+WANTING, COUNTING, UNOBSERVED, DISLIKED, RIDGE, SCORE = range(6)  # columns of the numbers of systems
 _TINY = np.finfo(np.float32).tiny
 
 

@@ -15,7 +15,7 @@ from threadpoolctl import threadpool_limits
 
 from recsvc.recommender.examples import DISLIKED_WEIGHT, Examples, History
 from recsvc.recommender.factors import FoldedInVoice, damp, damping_of
-from recsvc.recommender.fold_in import Systems
+from recsvc.recommender.fold_in import UNOBSERVED, Systems
 from recsvc.recommender.one_byte import OneByteRows, rounded
 from recsvc.recommender.voice import Arrays, OnProgress, Parameters, checked
 
@@ -119,7 +119,7 @@ class AlternatingLeastSquares(FoldedInVoice):
         numbers = np.empty((len(left_out), 6), np.float32)
         numbers[:] = 1.0, 1.0, 0.0, DISLIKED_WEIGHT, 0.0, math.nan
         numbers *= damping_of(np.maximum(liked, 1))[:, None]
-        numbers[:, 2] = 1  # an unobserved item counts as one, whatever the others do
+        numbers[:, UNOBSERVED] = 1  # whatever the others count
         return Systems(history.strengths * self.confidence[history.indexes], None, numbers, liked)
 
     def kinds(self, strengths: NDArray[np.float32]) -> NDArray[np.float32]:
