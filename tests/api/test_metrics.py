@@ -151,6 +151,7 @@ def test_lists_that_are_empty_or_short_are_counted(app, service, version):
 
 
 def test_places_are_counted_by_whether_the_model_was_trained_with_the_item(app, service, version):
+    assert read(app, "recsvc_recommended_items_total") == {"hot": 0, "cold": 0}, "a rate grows from there"
     service.get(f"{API}/recommendations/popular?k=8")
     service.get(f"{API}/recommendations/popular?k=2")
 

@@ -128,6 +128,28 @@ def test_a_cold_item_is_told_through_its_features(with_cold, history_of):
     assert reasons == [("item_feature", 1, 0.75), ("item_feature", 0, 0.25)]
 
 
+def test_beside_the_features_of_a_cold_item_those_of_the_user_are_named_by_their_places(
+    model_of, hybrid_of, history_of
+):
+    hybrid = hybrid_of(
+        [[1, 0], [0, 1], [0.8, 0]],
+        item_features=[[0.9, 0, 0], [0.3, 0, 0]],
+        user_features=[[9, 9], [3, 0], [1, 0]],
+    )
+    model = model_of([1, 1, 0], {"lightfm": hybrid}, [1], slopes=[1], item_feature_keys=[50, 60])
+
+    (reasons,) = told(model, history_of({0: 1}, [1, 2]), np.array([2]), [[60, 50]])
+
+    share_of = {(because, place): share for because, place, share in reasons}
+    assert share_of.keys() == {
+        ("item_feature", 0),
+        ("item_feature", 1),
+        ("user_feature", 0),
+        ("user_feature", 1),
+    }
+    assert share_of["user_feature", 0] == pytest.approx(3 * share_of["user_feature", 1], abs=0.002)
+
+
 def test_a_feature_that_the_model_does_not_know_explains_nothing(with_cold, history_of):
     (reasons,) = told(with_cold, history_of({0: 1}), np.array([2]), [[77, 50]])
 

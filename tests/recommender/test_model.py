@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from recsvc.recommender import model as module
+from recsvc.recommender.blend import Blend
 from recsvc.recommender.model import Model
 from recsvc.recommender.relations import Relations
 from recsvc.recommender.selection import Selection
@@ -582,9 +583,15 @@ def test_nothing_at_all_is_refused():
         Model.from_arrays({})
 
 
+@pytest.mark.parametrize("by_length", [False, True], ids=["one weight", "weights by length"])
 def test_scores_without_an_item_of_the_history_are_those_of_the_history_without_it(
-    shop_model, history_of, without
+    shop_model, history_of, without, by_length
 ):
+    if by_length:
+        blend = shop_model.blend
+        weights = np.stack([blend.weights[0], blend.weights[0] * np.arange(len(shop_model.voices))])
+        blend = Blend(np.array([1, 100], np.float32), weights, blend.slopes, blend.offsets)
+        shop_model = replace(shop_model, blend=blend)
     items = np.array([3, 17, 120, 281, 289])  # the last two are liked by nobody
     long = history_of({item: 1.0 + item % 3 for item in range(0, 280, 4)} | {281: 1.0, 7: -1.0, 9: -2.0})
     short = history_of({1: 1.0, 40: 2.0, 77: -1.0, 200: 1.0}, (2,))

@@ -55,3 +55,28 @@ def test_whoever_did_anything_before_the_training_was_trained_on(done):
     last = view.served.manifest["data"]["watermark"]
     assert strategy((last + 6, last + 5, last + 4, last + 3, last + 2, last + 1)) == "folded_in"
     assert strategy((last + 6, last + 5, last + 4, last, last + 2, last + 1)) == "personal"
+
+
+def test_an_item_that_the_model_does_not_know_takes_nobodys_place(done):
+    """The newest interaction is with one that came after the training."""
+    unknown = replace(done, item_keys=(999, *done.item_keys[1:]))
+
+    taste = taste_of_user(serving().view(), unknown, [])
+
+    assert taste.item_keys == [2, 1]
+    assert len(taste.history.indexes) == 2
+    assert taste.events == [PURCHASE, "view"]
+
+
+def test_what_a_rating_says_depends_on_its_value(done):
+    codes = (event_book().codes["rating"],) * 6
+    rated = replace(
+        done, item_keys=(1, 2, 3, 4, 5, 6), event_codes=codes, values=(5.0, 4.0, 2.0, 1.0, 2.5, 2.5)
+    )
+
+    strengths = taste_of_user(serving().view(), rated, []).history.strengths
+
+    # 2.5 says nothing, and 5 most.
+    assert [strength > 0 for strength in strengths.tolist()] == [True, True, False, False]
+    assert strengths[0] > strengths[1]
+    assert strengths[3] < strengths[2]
