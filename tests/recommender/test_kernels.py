@@ -450,7 +450,9 @@ def test_what_is_not_finite_cannot_be_folded_in(of_kind):
 def test_a_number_that_is_none_is_not_taken_for_a_small_one(of_kind, row):
     embeddings, strengths, spectrum, numbers = systems_of(4, 8)
     (spectrum if row == "a spectrum" else strengths)[1] = np.nan
-    numbers[:, [1, 3]] = 0  # so that nothing else is wrong with the system
+    # So that nothing else is wrong with the system.
+    embeddings *= np.float32(1e-3)
+    numbers[:, [1, 3]] = 0
 
     with pytest.raises(ValueError, match="not finite"):
         of_kind.fold_in(embeddings, strengths, spectrum, numbers, FIRST, NONE)

@@ -314,6 +314,14 @@ def test_a_named_interaction_is_one_of_the_users_and_its_strongest_event_is_told
     assert named == {("crime-1", "purchase")}
 
 
+def test_of_what_a_visitor_looked_at_no_event_is_told(trained):
+    answer = for_session(["crime-1", "crime-2"], Filters(k=3, explain=True))
+
+    named = [reason for item in answer.items for reason in item.reasons if reason["because"] == "interaction"]
+    assert named
+    assert {frozenset(reason) for reason in named} == {frozenset({"because", "share", "item_id"})}
+
+
 def test_without_a_named_interaction_the_item_has_a_lower_score(trained, do):
     for number in (1, 2, 4):
         do("ana", f"crime-{number}")
