@@ -63,7 +63,7 @@ def measure(config: Config, *, share: float, users: int, seed: int) -> Found:
     rows = read_rows(config, lambda read, total: None)
     limits, half_life = tuned.in_force(config, limits_of(config))
     matrix, examples = build(config, rows, half_life)
-    cold = hold_out_items(matrix, item_share=share, most_users=users, seed=seed)
+    cold = hold_out_items(matrix, rows.interactions, item_share=share, most_users=users, seed=seed)
     left, rest = without(matrix, examples, cold)
     held_out = hold_out_latest(
         left, rows.interactions, share=0.2, fewest_items=5, most_users=users, seed=seed

@@ -57,7 +57,12 @@ def pairs_of(matrix: InteractionMatrix, users: NDArray[np.intp]) -> Pairs:
 
 
 def date(
-    matrix: InteractionMatrix, columns: InteractionColumns, pairs: Pairs, of_two: np.ufunc
+    matrix: InteractionMatrix,
+    columns: InteractionColumns,
+    pairs: Pairs,
+    of_two: np.ufunc,
+    *,
+    before: int | None = None,
 ) -> NDArray[np.int64]:
     """Dates pairs by their first or their last interaction.
 
@@ -66,6 +71,7 @@ def date(
         columns: All interactions.
         pairs: Which pairs.
         of_two: `np.minimum` for the first, `np.maximum` for the last.
+        before: Only by interactions before a moment; where a pair has none, it is as late or early as can be.
 
     Returns:
         int64, shape (p,): microseconds since 1970.
@@ -81,7 +87,10 @@ def date(
     for start in range(0, len(columns), _AT_ONCE):
         some = slice(start, start + _AT_ONCE)
         owners = place[locate(matrix.user_keys, columns.user_keys[some])]
-        rows = np.flatnonzero(owners >= 0)
+        is_wanted = owners >= 0
+        if before is not None:
+            is_wanted &= columns.occurred_at[some] < before
+        rows = np.flatnonzero(is_wanted)
         wanted = owners[rows] * items + locate(matrix.item_keys, columns.item_keys[some][rows])
         # Looking numbers up in their order reads memory in its order: several times as fast.
         order = np.argsort(wanted)
@@ -92,25 +101,19 @@ def date(
 
 
 def latest(
-    matrix: InteractionMatrix,
-    columns: InteractionColumns,
-    pairs: Pairs,
-    wanted: NDArray[np.intp],
-    random: np.random.Generator,
+    pairs: Pairs, moments: NDArray[np.int64], wanted: NDArray[np.intp], random: np.random.Generator
 ) -> NDArray[np.bool_]:
-    """Which pairs are a user's latest by their last interaction; of the same moment, chance decides.
+    """Which pairs are a user's latest; of the same moment, chance decides.
 
     Args:
-        matrix: Built from `columns`.
-        columns: All interactions.
         pairs: All liked pairs of some users.
+        moments: Of each pair, shape (p,).
         wanted: intp, shape (n,): how many of each user's.
         random: Breaks ties.
 
     Returns:
         Shape (p,).
     """
-    moments = date(matrix, columns, pairs, np.maximum)
     return last(pairs, np.lexsort((random.random(len(moments)), moments, pairs.owners())), wanted)
 
 
@@ -124,21 +127,24 @@ def last(pairs: Pairs, order: NDArray[np.intp], wanted: NDArray[np.intp]) -> NDA
 
 
 def divide(
-    matrix: InteractionMatrix, pairs: Pairs, held: NDArray[np.bool_]
+    matrix: InteractionMatrix, pairs: Pairs, moments: NDArray[np.int64], held: NDArray[np.bool_]
 ) -> tuple[sparse.csr_array[Any], list[NDArray[np.intp]]]:
     """Divides users' pairs into histories and held-out items.
 
     Args:
         matrix: Where the pairs are from.
         pairs: All liked pairs of n users.
+        moments: Of each pair, shape (p,).
         held: Shape (p,): which are held out.
 
     Returns:
-        CSR float32, shape (n, items); and for each user the held-out item indexes, ascending.
+        CSR float32, shape (n, items), each row newest first, as a web process reads it; and for each user the
+        held-out item indexes, ascending.
     """
     strengths = matrix.strengths
     held_counts = count_by(pairs.bounds, held)
-    kept = pairs.positions[~held]
+    newest_first = np.lexsort((-moments, pairs.owners()))
+    kept = pairs.positions[newest_first[~held[newest_first]]]
     histories = sparse.csr_array(
         (
             strengths.data[kept],

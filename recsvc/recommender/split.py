@@ -24,8 +24,8 @@ class HeldOut:
         strengths: CSR float32, shape (users, items): what may be learned from.
         user_indexes: intp, shape (n,), ascending: the evaluated users, as rows of the matrix that was split.
         relevant: The item indexes held out of each of them; intp, ascending, at least one.
-        histories: CSR float32, shape (n, items): what is known of each of them when they ask. Left out, it is
-            what may be learned of them: their rows of `strengths`.
+        histories: CSR float32, shape (n, items), each row newest first: what is known of each of them when
+            they ask. Left out, it is what may be learned of them, in no order: their rows of `strengths`.
         cold_items: intp, ascending: items that were made cold by taking every interaction with them away.
             Those that have features are still warm.
     """
@@ -81,14 +81,13 @@ def hold_out_latest(
     """
     random = np.random.default_rng(seed)
     everybody = pairs_of(matrix, _users_who_like(fewest_items, matrix))
-    held = latest(matrix, columns, everybody, part(share, everybody.counts()), random)
-    positions = everybody.positions[held]
-    is_held = np.zeros(matrix.strengths.nnz, dtype=bool)
-    is_held[positions] = True
+    moments = date(matrix, columns, everybody, np.maximum)
+    held = latest(everybody, moments, part(share, everybody.counts()), random)
     chosen = _some(everybody.user_indexes, most_users, random)
     pairs = pairs_of(matrix, chosen)
-    histories, relevant = divide(matrix, pairs, is_held[pairs.positions])
-    return HeldOut(without(matrix, positions), chosen, relevant, histories)
+    of_chosen = np.searchsorted(everybody.positions, pairs.positions)
+    histories, relevant = divide(matrix, pairs, moments[of_chosen], held[of_chosen])
+    return HeldOut(without(matrix, everybody.positions[held]), chosen, relevant, histories)
 
 
 def hold_out_newest(
@@ -136,7 +135,9 @@ def hold_out_newest(
     chosen = np.sort(np.append(newest, _some(np.flatnonzero(is_other), most_users - len(newest), random)))
     of_chosen = pairs_of(matrix, pairs.user_indexes[chosen])
     held = last(pairs, np.lexsort((firsts, pairs.owners())), wanted)[np.isin(pairs.owners(), chosen)]
-    histories, relevant = divide(matrix, of_chosen, held)
+    # By their first interactions, since a later one may have come with what is held out.
+    moments = date(matrix, columns, of_chosen, np.minimum)
+    histories, relevant = divide(matrix, of_chosen, moments, held)
     rest = without(matrix, of_chosen.positions[held])
     return HeldOut(rest, of_chosen.user_indexes, relevant, histories), is_new[chosen]
 
@@ -199,12 +200,15 @@ def hold_out_after(
     """
     random = np.random.default_rng(seed)
     everybody = pairs_of(matrix, np.arange(len(matrix.user_keys)))
-    is_after = _youngest(date(matrix, columns, everybody, np.minimum), share)
+    firsts = date(matrix, columns, everybody, np.minimum)
+    is_after = _youngest(firsts, share)
     after = count_by(everybody.bounds, is_after)
     able = np.flatnonzero((everybody.counts() - after >= fewest_items) & (after > 0))
     chosen = _some(able, most_users, random)
     pairs = pairs_of(matrix, chosen)
-    histories, relevant = divide(matrix, pairs, is_after[pairs.positions])
+    moment = int(firsts[is_after].min(initial=np.iinfo(np.int64).max))
+    lasts = date(matrix, columns, pairs, np.maximum, before=moment)
+    histories, relevant = divide(matrix, pairs, lasts, is_after[pairs.positions])
     return HeldOut(without(matrix, is_after), chosen, relevant, histories)
 
 
@@ -236,16 +240,20 @@ def hold_out_users(
     random = np.random.default_rng(seed)
     chosen = _some(_users_who_like(fewest_items, matrix), most_users, random)
     pairs = pairs_of(matrix, chosen)
-    held = latest(matrix, columns, pairs, part(share, pairs.counts()), random)
-    histories, relevant = divide(matrix, pairs, held)
+    moments = date(matrix, columns, pairs, np.maximum)
+    held = latest(pairs, moments, part(share, pairs.counts()), random)
+    histories, relevant = divide(matrix, pairs, moments, held)
     return HeldOut(without(matrix, pairs.positions), chosen, relevant, histories)
 
 
-def hold_out_items(matrix: InteractionMatrix, *, item_share: float, most_users: int, seed: int) -> HeldOut:
+def hold_out_items(
+    matrix: InteractionMatrix, columns: InteractionColumns, *, item_share: float, most_users: int, seed: int
+) -> HeldOut:
     """Makes items cold: nothing is learned of them, and users who like them are asked for them.
 
     Args:
-        matrix: Any.
+        matrix: Built from `columns`.
+        columns: All interactions.
         item_share: Of the items that somebody likes, how many to make cold; at least one.
         most_users: How many users to evaluate, of those who like both a cold item and another.
         seed: Chooses the items and the users.
@@ -264,7 +272,8 @@ def hold_out_items(matrix: InteractionMatrix, *, item_share: float, most_users: 
     held = count_by(strengths.indptr, is_held)
     chosen = _some(np.flatnonzero((held > 0) & (held < np.diff(strengths.indptr))), most_users, random)
     pairs = pairs_of(matrix, chosen)
-    histories, relevant = divide(matrix, pairs, is_held[pairs.positions])
+    lasts = date(matrix, columns, pairs, np.maximum)
+    histories, relevant = divide(matrix, pairs, lasts, is_held[pairs.positions])
     return HeldOut(without(matrix, is_held), chosen, relevant, histories, cold)
 
 

@@ -72,7 +72,7 @@ SPLITS: Mapping[str, Split] = {
     ),
     "users": _users,
     "items": lambda matrix, columns, users, seed: hold_out_items(
-        matrix, item_share=_ITEM_SHARE, most_users=users, seed=seed
+        matrix, columns, item_share=_ITEM_SHARE, most_users=users, seed=seed
     ),
 }
 

@@ -203,7 +203,7 @@ def test_all_that_is_younger_than_one_moment_is_held_out():
     assert items_of(held_out.strengths, matrix) == [[10, 11], [10, 11], [11, 12]]
     assert held_out.user_indexes.tolist() == [0, 2]
     assert [matrix.item_keys[items].tolist() for items in held_out.relevant] == [[12], [10]]
-    assert items_of(held_out.histories, matrix) == [[10, 11], [11, 12]]
+    assert items_of(held_out.histories, matrix) == [[11, 10], [12, 11]]
 
 
 def test_a_pair_is_as_old_as_its_first_interaction_and_keeps_its_full_strength():
@@ -265,7 +265,7 @@ def test_held_out_users_are_not_learned_from_and_asked_for_their_latest_items():
 
     assert held_out.user_indexes.tolist() == [0]
     assert items_of(held_out.strengths, matrix) == [[], [10]]
-    assert items_of(held_out.histories, matrix) == [[10, 11, 12]]
+    assert items_of(held_out.histories, matrix) == [[10, 12, 11]]
     assert matrix.item_keys[held_out.relevant[0]].tolist() == [13]
 
 
@@ -284,7 +284,8 @@ def cold(rows, **options):
     users, items = (np.arange(length, dtype=np.int32) for length in strengths.shape)
     settings = {"item_share": 0.5, "most_users": 10, "seed": 1} | options
     ages = np.zeros(strengths.nnz, np.float32)
-    return hold_out_items(InteractionMatrix(users, items, strengths, ages), **settings)
+    liked = [(user, item, LIKE, item) for user, item in zip(*strengths.nonzero(), strict=True)]
+    return hold_out_items(InteractionMatrix(users, items, strengths, ages), columns_of(*liked), **settings)
 
 
 def test_nothing_is_learned_of_cold_items_and_who_likes_them_is_asked_for_them():
@@ -326,7 +327,7 @@ EVERY_SPLIT = [
     lambda matrix, columns: leave_last_out(matrix, columns, most_users=10, seed=1),
     lambda matrix, columns: hold_out_after(matrix, columns, share=0.2, fewest_items=5, most_users=10, seed=1),
     lambda matrix, columns: hold_out_users(matrix, columns, share=0.2, fewest_items=5, most_users=10, seed=1),
-    lambda matrix, _: hold_out_items(matrix, item_share=0.2, most_users=10, seed=1),
+    lambda matrix, columns: hold_out_items(matrix, columns, item_share=0.2, most_users=10, seed=1),
 ]
 
 
@@ -365,3 +366,38 @@ def test_no_split_asks_for_what_is_known_or_changes_what_it_was_given(held_out_b
     assert (matrix.strengths.toarray() == before).all()
     assert (again.strengths != held_out.strengths).nnz == 0
     assert again.user_indexes.tolist() == held_out.user_indexes.tolist()
+
+
+@pytest.mark.parametrize("held_out_by", EVERY_SPLIT)
+def test_histories_are_newest_first_by_what_was_done_last(held_out_by):
+    # Item 0 came before the others, and once more after item 4; users like all ten, and somebody else none.
+    likes = [(user, item, LIKE, 10 * item) for user in range(5) for item in range(10)]
+    columns = columns_of(*likes, *((user, 0, LIKE, 45) for user in range(5)), (9, 3, DISLIKE, 99))
+    matrix = build_matrix(columns, SCALE, np.empty(0, np.int32))
+    newest_first = [9, 8, 7, 6, 5, 0, 4, 3, 2, 1]
+
+    held_out = held_out_by(matrix, columns)
+
+    told = items_of(held_out.histories, matrix)
+    assert told
+    for history, asked in zip(told, held_out.relevant, strict=True):
+        assert history == [item for item in newest_first if item not in matrix.item_keys[asked]]
+
+
+def test_what_was_done_again_after_the_moment_makes_nothing_newer_before_it():
+    columns = columns_of(
+        (1, 10, LIKE, 10), (1, 11, LIKE, 20), (1, 12, LIKE, 80), (1, 10, LIKE, 90),
+        (2, 10, LIKE, 10), (2, 11, LIKE, 20), (2, 12, LIKE, 85),
+    )  # fmt: skip
+
+    matrix, held_out = split_by(hold_out_after, columns, share=1 / 3, fewest_items=2, most_users=10)
+
+    assert items_of(held_out.histories, matrix) == [[11, 10], [11, 10]]
+
+
+def test_some_of_the_users_keep_the_order_of_their_histories():
+    columns = columns_of(*((user, item, LIKE, 9 - item) for user in range(3) for item in range(5)))
+
+    matrix, held_out = hold_out(columns, share=0.2)
+
+    assert items_of(held_out.of(np.array([0, 2])).histories, matrix) == [[1, 2, 3, 4], [1, 2, 3, 4]]

@@ -49,7 +49,8 @@ def test_all_that_came_after_the_row_is_held_out_however_old_it_is():
 def test_what_was_known_before_is_not_new_when_it_is_done_again():
     told, left = hold_out((7, 10), (7, 11), (7, 10), (7, 12), since=2)
 
-    assert told == {7: ([10, 11], [12], True)}
+    # Item 10 came again with 12: what was known of it before is that it was older than 11.
+    assert told == {7: ([11, 10], [12], True)}
     assert left == {(7, 10), (7, 11)}
 
 
