@@ -40,12 +40,15 @@ class Blend:
         slopes: float32, shape (voices,): by how much a voice's score rises, on average over items that
             somebody likes, with that of the voice that speaks of cold items.
         offsets: float32, shape (voices,): the voice's mean score where that of the other is 0.
+        recency: How much more the newest items of a history count, for every voice: an exponent, 0 where they
+            count like the others; see `examples.weights_by_place`.
     """
 
     lengths: NDArray[np.float32]
     weights: NDArray[np.float32]
     slopes: NDArray[np.float32]
     offsets: NDArray[np.float32]
+    recency: float = 0.0
 
     def at(self, length: int) -> NDArray[np.float64]:
         """Weights for a history of some length, shape (voices,); between knots by its logarithm."""
@@ -74,7 +77,9 @@ class Blend:
     def of(self, places: Sequence[int]) -> Blend:
         """The blend of some of the voices."""
         kept = list(places)
-        return Blend(self.lengths, self.weights[:, kept], self.slopes[kept], self.offsets[kept])
+        return replace(
+            self, weights=self.weights[:, kept], slopes=self.slopes[kept], offsets=self.offsets[kept]
+        )
 
     def arrays(self) -> dict[str, NDArray[Any]]:
         """What has to be kept."""
@@ -83,6 +88,7 @@ class Blend:
             "weights": self.weights,
             "slopes": self.slopes,
             "offsets": self.offsets,
+            **({"recency": np.array([self.recency], np.float32)} if self.recency else {}),
         }
 
     @classmethod
@@ -99,7 +105,9 @@ class Blend:
             "slopes": (voices,),
             "offsets": (voices,),
         }
-        return cls(**checked(arrays, shapes))
+        # Versions of before there was such a number have none, nor has one in which it is 0.
+        recency = checked({"recency": np.zeros(1, np.float32), **arrays}, {"recency": (1,)})["recency"]
+        return cls(**checked(arrays, shapes), recency=float(recency[0]))
 
 
 def learn_blend(
@@ -120,7 +128,8 @@ def learn_blend(
 
     Args:
         voices: Fitted to what was not held out, in the order of their names.
-        histories: Of users that something was held out of; at least one.
+        histories: Of users that something was held out of, at least one; with what is newest in them counting
+            as it is to count.
         relevant: What was held out of each; None where weights cannot be learned, and all voices count alike.
         is_hot: bool, shape (items,): which items anybody likes.
         seed: Of the halves, and of which items of a history stay when it is cut.
@@ -139,6 +148,7 @@ def learn_blend(
         weights = (alike / scales).astype(np.float32)[None]
         return Blend(np.ones(1, np.float32), weights, slopes, offsets)
 
+    (recency,) = {history.recency for history in histories}
     usual = _tune_on_halves(gathered, scales, [alike], random, threads)
     lengths, found = [], []
     for place, length in enumerate(_KNOTS):
@@ -160,7 +170,7 @@ def learn_blend(
     shares = np.array(found)
     shares[:, shares.max(axis=0) < _LEAST_SHARE] = 0
     weights = (shares / scales).astype(np.float32)
-    return Blend(np.array(lengths, np.float32), weights, slopes, offsets)
+    return Blend(np.array(lengths, np.float32), weights, slopes, offsets, recency)
 
 
 class _Moments:
@@ -356,4 +366,4 @@ def _tune(gathered: _Gathered, starts: Sequence[NDArray[np.float64]]) -> NDArray
 def _cut(history: History, length: int, random: np.random.Generator) -> History:
     liked = np.flatnonzero(history.strengths > 0)
     kept = np.sort(random.choice(liked, length, replace=False))
-    return History(history.indexes[kept], history.strengths[kept], history.features)
+    return replace(history, indexes=history.indexes[kept], strengths=history.strengths[kept])

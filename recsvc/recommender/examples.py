@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any
 
 import numpy as np
@@ -26,11 +26,33 @@ class History:
         indexes: Item indexes, shape (h,), distinct; newest first where the order is known.
         strengths: float32, shape (h,), not 0; negative where the user dislikes the item.
         features: Positions of the user's features in the model, shape (f,).
+        recency: How much more the newest count: 0 where they count like the others.
     """
 
     indexes: NDArray[np.intp]
     strengths: NDArray[np.float32]
     features: NDArray[np.intp] = field(default_factory=lambda: np.empty(0, np.intp))
+    recency: float = 0.0
+
+    @cached_property
+    def weights(self) -> NDArray[np.float32]:
+        """What each item counts for by its place, float32, shape (h,); see `weights_by_place`."""
+        return weights_by_place(len(self.indexes), self.recency)
+
+    def weights_without_each(self, places: NDArray[np.intp]) -> NDArray[np.float32]:
+        """What each item counts for once another is not there, before which it then may have moved.
+
+        Args:
+            places: Of the items to leave out, shape (p,).
+
+        Returns:
+            float32, shape (p, h); 0 for the item left out.
+        """
+        fewer = np.append(weights_by_place(max(len(self.indexes) - 1, 0), self.recency), np.float32(0))
+        every = np.arange(len(self.indexes))
+        weights: NDArray[np.float32] = fewer[every - (every > places[:, None])]
+        weights[np.arange(len(places)), places] = 0
+        return weights
 
     @cached_property
     def liked(self) -> int:
@@ -44,10 +66,11 @@ class History:
 
     @cached_property
     def counting(self) -> NDArray[np.float32]:
-        """The strengths, float32, shape (h,); those of disliked items are less beside liked ones."""
+        """Strengths as they are added up, float32, shape (h,): by place, and less of what is disliked."""
+        counting = self.strengths if not self.recency else self.strengths * self.weights
         if self.liked == len(self.strengths):
-            return self.strengths
-        return np.where(self.strengths > 0, np.float32(1), np.float32(DISLIKED_WEIGHT)) * self.strengths
+            return counting
+        return np.where(self.strengths > 0, np.float32(1), np.float32(DISLIKED_WEIGHT)) * counting
 
     @cached_property
     def _liking(self) -> list[float]:
@@ -108,6 +131,23 @@ class Examples:
             )
             for place, user in enumerate(held_out.user_indexes.tolist())
         ]
+
+
+@lru_cache(maxsize=4096)
+def weights_by_place(length: int, recency: float) -> NDArray[np.float32]:
+    """What the items of a history count for, the newest first: (1 + place)^-recency, 1 on average.
+
+    Args:
+        length: Of the history.
+        recency: 0 or more.
+
+    Returns:
+        float32, shape (length,); not to be written to.
+    """
+    weights = (1 + np.arange(length)) ** -recency
+    found = (weights / weights.mean() if length else weights).astype(np.float32)
+    found.flags.writeable = False
+    return found
 
 
 def as_matrix(histories: Sequence[History], items: int) -> sparse.csr_array[Any]:

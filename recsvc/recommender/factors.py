@@ -21,6 +21,8 @@ from recsvc.recommender.voice import Opinion, Voice
 _ROWS_AT_ONCE = 4096
 _one_at_a_time = Lock()
 _NOTHING_LEFT_OUT = np.zeros(1, np.float32)
+_FIRST = np.zeros(1, np.intp)
+_NONE = np.full(1, -1, np.intp)
 
 
 @dataclass(frozen=True)
@@ -124,7 +126,7 @@ class FoldedInVoice(FactorVoice):
         """The user's vector, and what it was solved from."""
         embeddings = self.embeddings[history.indexes]
         systems = self.systems(history, _NOTHING_LEFT_OUT)
-        coefficients, vectors = fold_in(embeddings, systems)
+        coefficients, vectors = fold_in(embeddings, systems, history.weights[None], _FIRST, _NONE)
         vector = self.completed(vectors[0], history, history.liked)
         return FoldedInOpinion(self, history, embeddings, coefficients[0], vector, systems)
 
@@ -167,7 +169,8 @@ class FoldedInOpinion(FactorOpinion):
         """
         kinds, of_each = np.unique(self.voice.kinds(self.history.strengths[places]), return_inverse=True)
         systems = self.voice.systems(self.history, kinds)
-        _, vectors = fold_in(self.embeddings, systems, of_each, places)
+        weights = self.history.weights_without_each(places)
+        _, vectors = fold_in(self.embeddings, systems, weights, of_each, places)
         return self.voice.completed(vectors, self.history, systems.liked[of_each, None])
 
 

@@ -17,6 +17,7 @@ from recsvc.recommender.interactions import InteractionColumns, InteractionMatri
 from recsvc.recommender.judging import Judge, Jury, K
 from recsvc.recommender.metrics import evaluate_lists
 from recsvc.recommender.model import Model
+from recsvc.recommender.recency import choose_recency, with_recency
 from recsvc.recommender.relations import RelatedVoice
 from recsvc.recommender.selection import Selection
 from recsvc.recommender.split import HeldOut, hold_out_after, hold_out_latest
@@ -106,16 +107,18 @@ def choose(
         ValueError: A fit diverged.
     """
     rest = examples if held_out is None else examples.rest_of(matrix, held_out)
-    judge, some = None, held_out
-    if held_out is not None:
-        some, others = _divide(held_out, examples.seed)
-        juries = [Jury(examples.histories(part), part.relevant) for part in (some, others)]
-        judge = Judge(juries[0], juries[1], examples.threads)
-    histories = examples.histories(some) if some is not None else _any_histories(examples)
+    judge, some, histories = None, held_out, _any_histories(examples)
     voices: dict[str, Voice] = {}
     parameters: dict[str, Parameters] = {}
     share = _shares_of_effort([*limits, "blend"])
     began = time.perf_counter()
+    if held_out is not None:
+        some, others = _divide(held_out, examples.seed)
+        juries = [Jury(examples.histories(part), part.relevant) for part in (some, others)]
+        recency = choose_recency(rest, juries[0], lambda: on_progress(0.0))
+        juries = [with_recency(jury, recency) for jury in juries]
+        judge = Judge(juries[0], juries[1], examples.threads)
+        histories = list(juries[0].histories)
     for name in sorted(limits):
         found = known_voices()[name].choose(rest, judge, limits[name], share(name, on_progress))
         if found is not None:
@@ -240,8 +243,9 @@ def describe(matrix: InteractionMatrix, examples: Examples, choice: Choice) -> d
     scorers = {name: voice.score_all for name, voice in choice.voices.items()} | {
         "popularity": popular_to_all
     }
+    asked = [model.with_recency(history) for history in histories]
     told = {
-        name: _means(rank_all(score_all, histories, K, examples.threads), held_out)
+        name: _means(rank_all(score_all, asked, K, examples.threads), held_out)
         for name, score_all in scorers.items()
     }
     return {
@@ -249,6 +253,7 @@ def describe(matrix: InteractionMatrix, examples: Examples, choice: Choice) -> d
         "fit_seconds": round(choice.fit_seconds, 3),
         "judging_seconds": round(choice.judging_seconds, 3),
         **_means(lists, held_out),
+        "recency": choice.blend.recency,
         "popularity": told.pop("popularity"),
         "voices": told,
         "left_out": choice.left_out,

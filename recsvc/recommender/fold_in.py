@@ -19,15 +19,16 @@ class Systems:
 
     The user's half-step of implicit-feedback ALS (Hu, Koren and Volinsky 2008), the items q being fixed and
     their sum over the catalogue, with the penalty, being the diagonal B. c and w follow from how strong the h
-    items of the history are: a liked one, s > 0, is wanted as wanting · s, with a confidence of
-    max(counting · s - unobserved, 0); a disliked one as 0, with a confidence of -disliked · s.
+    items of the history are: a liked one, s > 0, is wanted as wanting · s times what it counts for by its
+    place, with a confidence of max(counting · s - unobserved, 0); a disliked one as 0, with a confidence of
+    -disliked · s.
 
     Attributes:
         strengths: s, float32, shape (h,).
         spectrum: float32, shape (d,): B is that and the ridge, more than 0; None for the identity.
-        numbers: float32, shape (k, 6): wanting, counting, unobserved, disliked, the ridge, and what the
-            history is to score in all, each item as often as it is wanted, to which the solution is
-            stretched; NaN where scores have a scale of their own.
+        numbers: float32, shape (k, 6): wanting, counting, unobserved, disliked, the ridge, and the mean that
+            the history is to score, each item as often as it is wanted, to which the solution is stretched;
+            NaN where scores have a scale of their own.
         liked: How many items are liked, shape (k,).
     """
 
@@ -44,15 +45,12 @@ class Systems:
         return bases
 
 
-_FIRST = np.zeros(1, np.intp)
-_NONE = np.full(1, -1, np.intp)
-
-
 def fold_in(
     embeddings: NDArray[np.float32],
     systems: Systems,
-    of_each: NDArray[np.intp] = _FIRST,
-    left_out: NDArray[np.intp] = _NONE,
+    weights: NDArray[np.float32],
+    of_each: NDArray[np.intp],
+    left_out: NDArray[np.intp],
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Solves for vectors, and says what each item of the history adds, with one item left out at a time.
 
@@ -62,9 +60,9 @@ def fold_in(
     Args:
         embeddings: q, float32, shape (h, d).
         systems: To solve.
-        of_each: Which system each row of the answers solves, shape (p,); the first where not given.
-        left_out: Place in the history of the item that each row does without, shape (p,); -1, none, where not
-            given.
+        weights: What each item counts for by its place, in each row of the answers, float32, shape (p, h).
+        of_each: Which system each row solves, shape (p,).
+        left_out: Place in the history of the item that each row does without, shape (p,); -1 for none.
 
     Returns:
         The coefficients a, float32, shape (p, h), 0 for the item left out; and x, float32, shape (p, d).
@@ -77,5 +75,5 @@ def fold_in(
         vectors = np.zeros((len(of_each), embeddings.shape[1]), np.float32)
         return np.zeros((len(of_each), 0), np.float32), vectors
     return kernels.fold_in(
-        embeddings, systems.strengths, systems.spectrum, systems.numbers, of_each, left_out
+        embeddings, systems.strengths, systems.spectrum, systems.numbers, weights, of_each, left_out
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, Self
 
@@ -26,7 +26,7 @@ class Prepared:
     """What a model makes of a history before it looks at any item.
 
     Attributes:
-        history: Of a user.
+        history: Of a user, with what is newest in it counting as the blend has it.
         newcomers: As `introduce` gave them.
         weights: float64, shape (voices,).
         opinions: Of each voice, by its name; none where nothing is known of the user.
@@ -136,6 +136,12 @@ class Scoring:
         """Whether anything can be said of a user beyond what is popular."""
         return history.liked > 0 or (self.hybrid is not None and len(history.features) > 0)
 
+    def with_recency(self, history: History) -> History:
+        """The history as voices are asked about it: what is newest in it counts as the blend has it."""
+        if history.recency == self.blend.recency:
+            return history
+        return replace(history, recency=self.blend.recency)
+
     def prepare(self, history: History, newcomers: Newcomers | None = None) -> Prepared:
         """Asks every voice what it makes of a history.
 
@@ -143,6 +149,7 @@ class Scoring:
             history: Of a user.
             newcomers: As `introduce` gave them; the model's own where not given.
         """
+        history = self.with_recency(history)
         voices = self.voices if self.knows_user(history) else {}
         return Prepared(
             history,

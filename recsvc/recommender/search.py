@@ -20,6 +20,7 @@ from recsvc.recommender.interactions import InteractionMatrix
 from recsvc.recommender.judging import Jury, K
 from recsvc.recommender.metrics import evaluate_lists
 from recsvc.recommender.model import Model
+from recsvc.recommender.recency import choose_recency, with_recency
 from recsvc.recommender.selection import Selection
 from recsvc.recommender.split import HeldOut
 from recsvc.recommender.voice import Parameters, Voice
@@ -214,6 +215,7 @@ class Tried:
         limits: Of each voice, these parameters among them.
         ground: What it was run on.
         voices: As fitted; None for one that does not suit the data.
+        recency: How much more the newest of a history counts; chosen by the first trial.
         ndcg: NDCG@20 of each user that trials are compared on, ranked as a web process ranks.
     """
 
@@ -221,6 +223,7 @@ class Tried:
     limits: dict[str, Parameters]
     ground: Ground
     voices: dict[str, Voice | None]
+    recency: float
     ndcg: NDArray[np.float64]
 
     @property
@@ -253,6 +256,8 @@ def try_out(
         voices = {name: voice for name, voice in like.voices.items() if limits[name] == like.limits[name]}
     rest = ground.examples.rest_of(ground.matrix, ground.shown)
     jury = Jury(ground.examples.histories(ground.shown), ground.shown.relevant)
+    recency = like.recency if like is not None else choose_recency(rest, jury, on_progress)
+    jury = with_recency(jury, recency)
 
     def judge(voice: Voice) -> float:
         on_progress()
@@ -272,7 +277,8 @@ def try_out(
         on_progress=lambda done: on_progress(),
     )
     model = assemble(ground.matrix, rest, speaking, blend)
-    return Tried(parameters, limits, ground, voices, _ndcg(model, ground.examples, ground.compared))
+    ndcg = _ndcg(model, ground.examples, ground.compared)
+    return Tried(parameters, limits, ground, voices, recency, ndcg)
 
 
 def _ndcg(model: Model, examples: Examples, part: HeldOut) -> NDArray[np.float64]:

@@ -211,9 +211,10 @@ def run(
     lists: dict[tuple[str, str], NDArray[np.intp]] = {
         (BLEND, BLEND): _serve(model, histories, only, lambda done: on_progress("rank", done))
     }
+    asked = [model.with_recency(history) for history in histories]
     for name, voice in model.voices.items():
         if only is None or voice.speaks_of_cold:
-            lists[name, VOICE] = rank_all(_among(voice.score_all, only), histories, K)
+            lists[name, VOICE] = rank_all(_among(voice.score_all, only), asked, K)
     baselines: dict[str, ScoreAll] = {
         "plain popularity": _alike_for_all(rest.counts),
         "plain item–item": plain.score_all,

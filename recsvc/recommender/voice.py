@@ -17,7 +17,13 @@ OnProgress = Callable[[float], None]
 
 
 class Opinion(ABC):
-    """What a voice says of items, given a history of h items."""
+    """What a voice says of items, given a history of h items.
+
+    Attributes:
+        history: Of the user.
+    """
+
+    history: History
 
     @abstractmethod
     def score(self, items: NDArray[np.intp]) -> NDArray[np.float32]:
@@ -46,7 +52,7 @@ class Opinion(ABC):
     ) -> NDArray[np.float32]:
         """Scores items for the history without one of its items at a time.
 
-        Here a score is the sum of its shares, whatever else is in the history.
+        Here a score is the sum of its shares, and those of the other items change by their places alone.
 
         Args:
             places: In the history, of the items to leave out, shape (p,).
@@ -56,7 +62,12 @@ class Opinion(ABC):
         Returns:
             float32, shape (p, c).
         """
-        scores: NDArray[np.float32] = shares.sum(axis=0) - shares[places]
+        scores: NDArray[np.float32]
+        if self.history.recency:
+            changes = self.history.weights_without_each(places) / self.history.weights
+            scores = (changes @ shares).astype(np.float32)
+        else:
+            scores = shares.sum(axis=0) - shares[places]
         return scores
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -82,7 +83,7 @@ def without() -> Callable[[History, int], History]:
 
     def leave_out(history: History, place: int) -> History:
         indexes, strengths = np.delete(history.indexes, place), np.delete(history.strengths, place)
-        return History(indexes, strengths, history.features)
+        return replace(history, indexes=indexes, strengths=strengths)
 
     return leave_out
 

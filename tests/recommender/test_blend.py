@@ -24,7 +24,7 @@ class Told(Voice):
     choose = fit = from_arrays = classmethod(lambda cls, *_: None)
 
     def opinion(self, history):
-        return PopularOpinion(self.rows[history.indexes.min()].astype(np.float32), len(history.indexes))
+        return PopularOpinion(self.rows[history.indexes.min()].astype(np.float32), history)
 
     def score_all(self, histories):
         return np.stack([self.opinion(history).scores for history in histories])

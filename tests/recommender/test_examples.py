@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy import sparse
 
-from recsvc.recommender.examples import Examples, as_matrix
+from recsvc.recommender.examples import Examples, as_matrix, weights_by_place
 from recsvc.recommender.interactions import InteractionMatrix
 from recsvc.recommender.split import HeldOut
 
@@ -90,3 +92,42 @@ def test_a_history_is_what_is_left_of_a_user_and_their_features(examples):
     assert first.features.tolist() == [0, 1]
     assert (last.indexes.tolist(), last.strengths.tolist()) == ([1, 3], [3, 4])
     assert last.features.tolist() == [1]
+
+
+def test_items_count_by_their_place_and_one_on_average():
+    # 1, ½ and ⅓, by their mean of 11/18.
+    assert weights_by_place(3, 1.0).tolist() == pytest.approx([18 / 11, 9 / 11, 6 / 11])
+    assert weights_by_place(3, 0.0).tolist() == [1, 1, 1]
+    assert weights_by_place(4, 0.5).tolist()[3] == pytest.approx(weights_by_place(4, 0.5)[0] / 2)
+    assert weights_by_place(0, 1.0).tolist() == []
+    assert weights_by_place(500, 0.75).mean() == pytest.approx(1)
+
+
+def test_what_many_histories_share_cannot_be_written_to():
+    with pytest.raises(ValueError, match="read-only"):
+        weights_by_place(3, 1.0)[0] = 7
+
+
+def test_without_an_item_older_ones_move_up(history_of):
+    history = replace(history_of({7: 1, 5: 1, 3: 1}), recency=1.0)
+
+    # Of two 4/3 and 2/3, whichever they are.
+    assert history.weights_without_each(np.array([2, 0, 1])).tolist() == [
+        [pytest.approx(4 / 3), pytest.approx(2 / 3), 0],
+        [0, pytest.approx(4 / 3), pytest.approx(2 / 3)],
+        [pytest.approx(4 / 3), 0, pytest.approx(2 / 3)],
+    ]
+
+
+def test_without_its_only_item_nothing_of_a_history_counts(history_of):
+    history = replace(history_of({7: 1}), recency=1.0)
+
+    assert history.weights_without_each(np.array([0])).tolist() == [[0]]
+    assert history_of({}).weights_without_each(np.empty(0, np.intp)).shape == (0, 0)
+
+
+def test_strengths_are_added_up_by_place_and_disliked_ones_less(history_of):
+    history = history_of({7: 2, 5: -1})
+
+    assert history.counting.tolist() == pytest.approx([2, -0.3])
+    assert replace(history, recency=1.0).counting.tolist() == pytest.approx([2 * 4 / 3, -0.3 * 2 / 3])

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from recsvc.recommender.explain import MOST_NAMED, Reason, explain
+from recsvc.recommender.model import Model
 from recsvc.recommender.selection import Selection
 
 # Of the shop's items, 280 to 289 are liked by nobody; item i has the features i % 5 and 9, as places 0 to 5.
@@ -22,6 +25,11 @@ def told(model, history, items, features=None, newcomers=None) -> list[list[Reas
     return explain(model, prepared, items, scores, features or features_of(items))
 
 
+@pytest.fixture(scope="module", params=[0.0, 0.75], ids=["all alike", "the newest more"])
+def any_model(request, shop_model) -> Model:
+    return replace(shop_model, blend=replace(shop_model.blend, recency=request.param))
+
+
 @pytest.fixture(scope="module")
 def some_histories(history_of):
     random = np.random.default_rng(4)
@@ -36,11 +44,11 @@ def some_histories(history_of):
     return histories
 
 
-def test_shares_are_thousandths_that_add_up_to_one_greatest_first(shop_model, some_histories):
+def test_shares_are_thousandths_that_add_up_to_one_greatest_first(any_model, some_histories):
     for history in some_histories:
-        items, _ = shop_model.recommend(history, 10, EVERY)
+        items, _ = any_model.recommend(history, 10, EVERY)
 
-        for reasons in told(shop_model, history, items):
+        for reasons in told(any_model, history, items):
             thousandths = [round(share * 1000) for _, _, share in reasons]
             assert [share for _, _, share in reasons] == [part / 1000 for part in thousandths]
             assert sum(thousandths) == 1000
@@ -48,19 +56,19 @@ def test_shares_are_thousandths_that_add_up_to_one_greatest_first(shop_model, so
             assert min(thousandths) > 0
 
 
-def test_without_a_named_interaction_the_item_scores_less(shop_model, some_histories, without):
+def test_without_a_named_interaction_the_item_scores_less(any_model, some_histories, without):
     named = 0
     for history in some_histories[:30]:
-        items, _ = shop_model.recommend(history, 5, EVERY)
-        scores = shop_model.scores(shop_model.prepare(history), items)
+        items, _ = any_model.recommend(history, 5, EVERY)
+        scores = any_model.scores(any_model.prepare(history), items)
 
-        for column, reasons in enumerate(told(shop_model, history, items)):
+        for column, reasons in enumerate(told(any_model, history, items)):
             places = [place for because, place, _ in reasons if because == "interaction"]
             assert len(places) <= MOST_NAMED
             for place in places:
                 shorter = without(history, place)
-                if shop_model.knows_user(shorter):
-                    assert shop_model.scores(shop_model.prepare(shorter), items)[column] < scores[column]
+                if any_model.knows_user(shorter):
+                    assert any_model.scores(any_model.prepare(shorter), items)[column] < scores[column]
                 named += 1
     assert named > 100
 

@@ -311,7 +311,14 @@ def systems_of(items, components, systems=1):
     )
 
 
-def solved(embeddings, strengths, spectrum, numbers):
+def folded_in(of_kind, embeddings, *systems):
+    """With all items counting alike, wherever they are."""
+    *of_history, of_each, left_out = systems
+    weights = np.ones((len(of_each), len(embeddings)), np.float32)
+    return of_kind.fold_in(embeddings, *of_history, weights, of_each, left_out)
+
+
+def solved(embeddings, strengths, spectrum, numbers, weights):
     """The definition, in double precision: what each item adds, and the solution, stretched to a score."""
     wanting, counting, unobserved, disliked, ridge, score = numbers.astype(np.float64)
     exact, strengths = embeddings.astype(np.float64), strengths.astype(np.float64)
@@ -322,12 +329,18 @@ def solved(embeddings, strengths, spectrum, numbers):
             for strength in strengths
         ]
     )
-    wanted = np.array([wanting * max(strength, 0) for strength in strengths])
+    wanted = np.array(
+        [wanting * max(strength, 0) * weight for strength, weight in zip(strengths, weights, strict=True)]
+    )
     vector = np.linalg.solve(np.diag(base) + exact.T @ (confidences[:, None] * exact), exact.T @ wanted)
     added = wanted - confidences * (exact @ vector)
     scored = wanted @ exact @ vector
-    stretch = 1 if np.isnan(score) else score / scored if scored > 0 else 0
+    stretch = 1 if np.isnan(score) else score * wanted.sum() / scored if scored > 0 else 0
     return stretch * added, stretch * vector
+
+
+def weights_for(items, rows):
+    return np.random.default_rng(items).uniform(0.2, 5, (rows, items)).astype(np.float32)
 
 
 def numbers_of(*numbers):
@@ -339,7 +352,7 @@ def test_one_item_is_folded_in_by_hand(of_kind):
     three, four = np.full((1, 1), 3, np.float32), np.array([4], np.float32)
     numbers, x = numbers_of(0.5, 3, 2, 9, 1, np.nan), 6 / 95
 
-    coefficients, vectors = of_kind.fold_in(three, four, four, numbers, FIRST, NONE)
+    coefficients, vectors = folded_in(of_kind, three, four, four, numbers, FIRST, NONE)
 
     assert (coefficients.dtype, vectors.dtype) == (np.float32, np.float32)
     assert coefficients.tolist() == [[pytest.approx(2 - 10 * 3 * x)]]
@@ -349,9 +362,11 @@ def test_one_item_is_folded_in_by_hand(of_kind):
 def test_a_solution_is_stretched_until_the_history_scores_what_it_shall(of_kind):
     three, four = np.full((1, 1), 3, np.float32), np.array([4], np.float32)
 
-    coefficients, vectors = of_kind.fold_in(three, four, four, numbers_of(0.5, 3, 2, 9, 1, 7), FIRST, NONE)
+    coefficients, vectors = folded_in(
+        of_kind, three, four, four, numbers_of(0.5, 3, 2, 9, 1, 3.5), FIRST, NONE
+    )
 
-    # 2 · 3 x = 7, and x = 3 a / (4 + 1).
+    # As the item is wanted as ½ · 4, 2 · 3 x = 2 · 3.5, and x = 3 a / (4 + 1).
     assert vectors.tolist() == [[pytest.approx(7 / 6)]]
     assert coefficients.tolist() == [[pytest.approx(7 / 6 * 5 / 3)]]
 
@@ -360,8 +375,8 @@ def test_a_disliked_item_is_wanted_as_nothing(of_kind):
     # Both are alike: (1 + 1 · 1 + 2 · 3) x = 1, and to the disliked one 0 - 2 · 3 x is left.
     alike, strengths = np.ones((2, 1), np.float32), np.array([1, -3], np.float32)
 
-    coefficients, vectors = of_kind.fold_in(
-        alike, strengths, None, numbers_of(1, 1, 0, 2, 0, np.nan), FIRST, NONE
+    coefficients, vectors = folded_in(
+        of_kind, alike, strengths, None, numbers_of(1, 1, 0, 2, 0, np.nan), FIRST, NONE
     )
 
     assert vectors.tolist() == [[pytest.approx(1 / 8)]]
@@ -379,10 +394,12 @@ def test_items_are_folded_in_as_the_definition_has_it(of_kind, items, components
     numbers[0, 5] = np.nan
     of_each = np.array([2, 0, 1, 0])
 
-    found = of_kind.fold_in(embeddings, strengths, spectrum, numbers, of_each, np.full(4, -1))
+    weights = weights_for(items, rows=4)
 
-    for coefficients, vector, system in zip(*found, of_each.tolist(), strict=True):
-        added, x = solved(embeddings, strengths, spectrum, numbers[system])
+    found = of_kind.fold_in(embeddings, strengths, spectrum, numbers, weights, of_each, np.full(4, -1))
+
+    for coefficients, vector, system, of_row in zip(*found, of_each.tolist(), weights, strict=True):
+        added, x = solved(embeddings, strengths, spectrum, numbers[system], of_row)
         assert coefficients == pytest.approx(added, rel=1e-3, abs=1e-4)
         assert vector == pytest.approx(x, rel=1e-3, abs=1e-4)
 
@@ -398,12 +415,15 @@ def test_without_an_item_the_others_are_folded_in_as_if_they_were_alone(
     left_out = np.append(np.arange(items)[::-3], -1)
     of_each = np.arange(len(left_out)) % 2
 
-    found = of_kind.fold_in(embeddings, strengths, spectrum, numbers, of_each, left_out)
+    weights = weights_for(items, rows=len(left_out))
+
+    found = of_kind.fold_in(embeddings, strengths, spectrum, numbers, weights, of_each, left_out)
 
     assert [part.shape for part in found] == [(len(left_out), items), (len(left_out), components)]
-    for coefficients, vector, system, place in zip(*found, of_each.tolist(), left_out.tolist(), strict=True):
+    told = of_each.tolist(), left_out.tolist(), weights
+    for coefficients, vector, system, place, of_row in zip(*found, *told, strict=True):
         others = np.arange(items)[np.arange(items) != place]
-        added, x = solved(embeddings[others], strengths[others], spectrum, numbers[system])
+        added, x = solved(embeddings[others], strengths[others], spectrum, numbers[system], of_row[others])
         assert coefficients[others] == pytest.approx(added, rel=1e-3, abs=1e-4)
         assert vector == pytest.approx(x, rel=1e-3, abs=1e-4)
         if place >= 0:
@@ -411,7 +431,7 @@ def test_without_an_item_the_others_are_folded_in_as_if_they_were_alone(
 
 
 def test_with_nothing_to_solve_for_nothing_is_folded_in(of_kind):
-    found = of_kind.fold_in(*systems_of(4, 8), NOTHING, NOTHING)
+    found = folded_in(of_kind, *systems_of(4, 8), NOTHING, NOTHING)
 
     assert [part.shape for part in found] == [(0, 4), (0, 8)]
 
@@ -420,7 +440,7 @@ def test_what_would_have_to_score_less_than_nothing_adds_nothing(of_kind):
     # What is wanted of two opposites is nothing in all.
     opposite, alike = np.array([[1.0], [-1.0]], np.float32), np.ones(2, np.float32)
 
-    found = of_kind.fold_in(opposite, alike, None, numbers_of(1, 0, 0, 1, 0, 5), FIRST, NONE)
+    found = folded_in(of_kind, opposite, alike, None, numbers_of(1, 0, 0, 1, 0, 5), FIRST, NONE)
 
     assert [part.tolist() for part in found] == [[[0, 0]], [[0]]]
 
@@ -430,8 +450,8 @@ def test_a_spectrum_of_nothing_is_taken_for_next_to_nothing(of_kind):
     embeddings, one = np.array([[1, 0]], np.float32), np.ones(1, np.float32)
     spectrum = np.array([1, 0], np.float32)
 
-    coefficients, vectors = of_kind.fold_in(
-        embeddings, one, spectrum, numbers_of(1, 1, 0, 1, 0, np.nan), FIRST, NONE
+    coefficients, vectors = folded_in(
+        of_kind, embeddings, one, spectrum, numbers_of(1, 1, 0, 1, 0, np.nan), FIRST, NONE
     )
 
     assert coefficients.tolist() == [[0.5]]
@@ -443,7 +463,7 @@ def test_what_is_not_finite_cannot_be_folded_in(of_kind):
     embeddings[2, 3] = np.nan
 
     with pytest.raises(ValueError, match="not finite"):
-        of_kind.fold_in(embeddings, *rest, FIRST, NONE)
+        folded_in(of_kind, embeddings, *rest, FIRST, NONE)
 
 
 @pytest.mark.parametrize("row", ["a spectrum", "a strength"])
@@ -455,32 +475,35 @@ def test_a_number_that_is_none_is_not_taken_for_a_small_one(of_kind, row):
     numbers[:, [1, 3]] = 0
 
     with pytest.raises(ValueError, match="not finite"):
-        of_kind.fold_in(embeddings, strengths, spectrum, numbers, FIRST, NONE)
+        folded_in(of_kind, embeddings, strengths, spectrum, numbers, FIRST, NONE)
 
 
 @pytest.mark.parametrize("place", [4, -2])
 def test_a_place_that_is_not_in_the_history_cannot_be_left_out(of_kind, place):
     with pytest.raises(IndexError, match=f"place {place}"):
-        of_kind.fold_in(*systems_of(4, 8), FIRST, np.array([place]))
+        folded_in(of_kind, *systems_of(4, 8), FIRST, np.array([place]))
 
 
 @pytest.mark.parametrize("system", [1, -1])
 def test_a_system_that_is_not_there_cannot_be_solved(of_kind, system):
     with pytest.raises(IndexError, match=f"system {system}"):
-        of_kind.fold_in(*systems_of(4, 8), np.array([system]), NONE)
+        folded_in(of_kind, *systems_of(4, 8), np.array([system]), NONE)
 
 
 def test_numbers_of_other_items_are_not_taken_for_those_of_the_history():
     compiled = importlib.import_module(f"{kernels.__name__}.compiled")
     embeddings, strengths, spectrum, numbers = systems_of(4, 8)
 
+    alike = np.ones((1, 4), np.float32)
     for wrong in (
-        (embeddings, strengths[:3], spectrum, numbers, FIRST, NONE),
-        (embeddings, strengths, spectrum[:7], numbers, FIRST, NONE),
-        (embeddings, strengths, spectrum, numbers[:, :5], FIRST, NONE),
-        (embeddings, strengths, spectrum, numbers, FIRST, NOTHING),
+        (embeddings, strengths[:3], spectrum, numbers, alike, FIRST, NONE),
+        (embeddings, strengths, spectrum[:7], numbers, alike, FIRST, NONE),
+        (embeddings, strengths, spectrum, numbers[:, :5], alike, FIRST, NONE),
+        (embeddings, strengths, spectrum, numbers, alike[:, :3], FIRST, NONE),
+        (embeddings, strengths, spectrum, numbers, alike[:0], FIRST, NONE),
+        (embeddings, strengths, spectrum, numbers, alike, FIRST, NOTHING),
     ):
         with pytest.raises(ValueError, match="do not belong together"):
             compiled.fold_in(*wrong)
     with pytest.raises(ValueError, match="no components"):
-        compiled.fold_in(embeddings[:, :0], strengths, spectrum[:0], numbers, FIRST, NONE)
+        compiled.fold_in(embeddings[:, :0], strengths, spectrum[:0], numbers, alike, FIRST, NONE)

@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 
 from recsvc.recommender import model as module
-from recsvc.recommender.blend import Blend
 from recsvc.recommender.model import Model
 from recsvc.recommender.relations import Relations
 from recsvc.recommender.selection import Selection
@@ -583,15 +582,16 @@ def test_nothing_at_all_is_refused():
         Model.from_arrays({})
 
 
+@pytest.mark.parametrize("recency", [0.0, 0.75], ids=["all alike", "the newest more"])
 @pytest.mark.parametrize("by_length", [False, True], ids=["one weight", "weights by length"])
 def test_scores_without_an_item_of_the_history_are_those_of_the_history_without_it(
-    shop_model, history_of, without, by_length
+    shop_model, history_of, without, by_length, recency
 ):
+    blend = replace(shop_model.blend, recency=recency)
     if by_length:
-        blend = shop_model.blend
         weights = np.stack([blend.weights[0], blend.weights[0] * np.arange(len(shop_model.voices))])
-        blend = Blend(np.array([1, 100], np.float32), weights, blend.slopes, blend.offsets)
-        shop_model = replace(shop_model, blend=blend)
+        blend = replace(blend, lengths=np.array([1, 100], np.float32), weights=weights)
+    shop_model = replace(shop_model, blend=blend)
     items = np.array([3, 17, 120, 281, 289])  # the last two are liked by nobody
     long = history_of({item: 1.0 + item % 3 for item in range(0, 280, 4)} | {281: 1.0, 7: -1.0, 9: -2.0})
     short = history_of({1: 1.0, 40: 2.0, 77: -1.0, 200: 1.0}, (2,))
@@ -612,3 +612,27 @@ def test_scores_without_an_item_of_the_history_are_those_of_the_history_without_
             else:
                 assert np.isnan(scores[place]).all()
     assert np.isnan(scores).all()
+
+
+def test_the_newest_of_a_history_counts_as_the_blend_has_it(model_of, history_of):
+    # Counting 1 and ½, which is 4/3 and 2/3 once their mean is 1, of 3 and 6 for item 2, and 1 and 0 for 3.
+    rows = neighbours_of([[0, 0, 3, 1], [0, 0, 6, 0], [0] * 4, [0] * 4])
+    model = model_of([1] * 4, {"neighbours": rows}, [1])
+    recent = replace(model, blend=replace(model.blend, recency=1.0))
+    items = np.array([2, 3])
+
+    for asked, scores in ((model, [9, 1]), (recent, [4 + 4, 4 / 3])):
+        prepared = asked.prepare(history_of({0: 1, 1: 1}))
+        assert asked.scores(prepared, items).tolist() == pytest.approx(scores)
+        assert asked.terms(prepared, items).by_history.sum(axis=0).tolist() == pytest.approx(scores)
+
+
+def test_a_model_in_which_the_newest_counts_more_survives_its_arrays(shop_model):
+    recent = replace(shop_model, blend=replace(shop_model.blend, recency=0.75))
+
+    assert Model.from_arrays(recent.arrays()).blend.recency == 0.75
+    # Versions of before there was such a number are read as those in which it is 0.
+    assert "blend.recency" not in shop_model.arrays()
+    assert Model.from_arrays(shop_model.arrays()).blend.recency == 0
+    with pytest.raises(ValueError, match="recency has shape"):
+        Model.from_arrays(recent.arrays() | {"blend.recency": np.ones(2, np.float32)})

@@ -11,7 +11,6 @@ from recsvc.recommender.kernels import plain
 
 from libc.math cimport isnan, sqrt
 from libc.stdint cimport int8_t, int32_t, int64_t, uint8_t
-from libc.string cimport memset
 
 cdef extern from *:
     """
@@ -539,13 +538,13 @@ def portions(const double[:, :] parts, Py_ssize_t whole):
     return found, ranked
 
 
-def fold_in(embeddings, strengths, spectrum, numbers, of_each, left_out):
+def fold_in(embeddings, strengths, spectrum, numbers, weights, of_each, left_out):
     items, components = embeddings.shape
     if not components:
         raise ValueError("embeddings of no components")
     if items > min(components, FEW):
-        return plain.fold_in(embeddings, strengths, spectrum, numbers, of_each, left_out)
-    return _fold_in(np.ascontiguousarray(embeddings), strengths, spectrum, numbers, of_each, left_out)
+        return plain.fold_in(embeddings, strengths, spectrum, numbers, weights, of_each, left_out)
+    return _fold_in(np.ascontiguousarray(embeddings), strengths, spectrum, numbers, weights, of_each, left_out)
 
 
 def _fold_in(
@@ -553,6 +552,7 @@ def _fold_in(
     const float[:] strengths,
     const float[::1] spectrum,
     const float[:, :] numbers,
+    const float[:, :] weights,
     const Py_ssize_t[:] of_each,
     const Py_ssize_t[:] left_out,
 ):
@@ -561,11 +561,12 @@ def _fold_in(
     cdef bint is_whitened = spectrum is not None
     cdef const float *rows = NULL
     cdef float strength
-    _check_systems(embeddings, strengths, spectrum, numbers, of_each, left_out)
+    _check_systems(embeddings, strengths, spectrum, numbers, weights, of_each, left_out)
     coefficients, vectors = np.zeros((most, items), np.float32), np.zeros((most, length), np.float32)
     cdef float[:, ::1] found = coefficients, solved = vectors
     cdef double[:, ::1] products = np.empty((items, items)), triangle = np.empty((items, items))
-    cdef double[:, ::1] of_item = np.empty((3, items))  # roots, weights, and a column
+    cdef double[:, ::1] of_item = np.empty((3, items))  # roots, how they are wanted, and a column
+    cdef double[:, ::1] left = np.empty((most, items)), summed = np.empty((most, items))
     cdef double[::1] right = np.empty(2 * items * most)
     cdef float[::1] factors = np.empty(length if is_whitened else 0, np.float32)
     cdef float[::1] whitened = np.empty(items * length if is_whitened else 0, np.float32)
@@ -587,17 +588,40 @@ def _fold_in(
         count_rows(&products[0, 0], &of_item[0, 0], items, &triangle[0, 0])
         if not factorize(&triangle[0, 0], items, &of_item[2, 0]):
             raise ValueError(plain.NOT_FINITE)
-        _solve_each(products, triangle, of_item, right, system, of_each, left_out, found, numbers[system, SCORE])
+        for row in range(most):
+            if of_each[row] == system:
+                _want(products, of_item, weights[row], left_out[row], left[row], summed[row])
+        _solve_each(
+            products, triangle, of_item, left, summed, right, system, of_each, left_out, found, numbers[system, SCORE]
+        )
         for row in range(most):
             if of_each[row] == system:
                 add_rows(rows, &found[row, 0], items, length, &factors[0] if is_whitened else NULL, &solved[row, 0])
     return coefficients, vectors
 
 
+cdef void _want(
+    const double[:, ::1] products,
+    const double[:, ::1] of_item,
+    const float[:] weights,
+    Py_ssize_t place,
+    double[::1] left,
+    double[::1] summed,
+) noexcept:
+    """How much the items of a history are wanted in a row of the answer, and what that makes each of them score."""
+    cdef Py_ssize_t items = products.shape[0], item
+    for item in range(items):
+        left[item] = 0 if item == place else of_item[1, item] * weights[item]
+        summed[item] = 0
+    add_up(&products[0, 0], &left[0], items, &summed[0])
+
+
 cdef int _solve_each(
     const double[:, ::1] products,
     const double[:, ::1] triangle,
-    double[:, ::1] of_item,
+    const double[:, ::1] of_item,
+    const double[:, ::1] left,
+    const double[:, ::1] summed,
     double[::1] right,
     Py_ssize_t system,
     const Py_ssize_t[:] of_each,
@@ -607,21 +631,18 @@ cdef int _solve_each(
 ) except -1:
     """Finds the rows of the answer that solve a system: their right sides are next to each other."""
     cdef Py_ssize_t items = products.shape[0], each, row, side = 0, sides = 0, place
-    cdef double ratio, scored, added
+    cdef double ratio, scored, wanted, added
     for each in range(of_each.shape[0]):
         if of_each[each] == system:
             sides += 1 if left_out[each] < 0 else 2
     if not sides:
         return 0
-    memset(&of_item[2, 0], 0, items * sizeof(double))
-    add_up(&products[0, 0], &of_item[1, 0], items, &of_item[2, 0])
     for each in range(of_each.shape[0]):
         if of_each[each] != system:
             continue
         place = left_out[each]
         for row in range(items):
-            added = of_item[2, row] - (products[place, row] * of_item[1, place] if place >= 0 else 0)
-            right[row * sides + side] = of_item[0, row] * added
+            right[row * sides + side] = of_item[0, row] * summed[each, row]
             if place >= 0:
                 right[row * sides + side + 1] = row == place
         side += 1 if place < 0 else 2
@@ -633,16 +654,16 @@ cdef int _solve_each(
         place = left_out[each]
         # The inverse of a matrix without a row and its column, by that of the whole (block inversion).
         ratio = right[place * sides + side] / right[place * sides + side + 1] if place >= 0 else 0
-        scored = 0
+        scored = wanted = 0
         for row in range(items):
             added = right[row * sides + side] - (ratio * right[row * sides + side + 1] if place >= 0 else 0)
-            found[each, row] = 0 if row == place else of_item[1, row] - of_item[0, row] * added
+            found[each, row] = 0 if row == place else left[each, row] - of_item[0, row] * added
             # What the history scores is what each item of it would, which is what was solved for.
-            added = of_item[2, row] - (products[place, row] * of_item[1, place] if place >= 0 else 0)
-            scored += added * found[each, row]
+            scored += summed[each, row] * found[each, row]
+            wanted += left[each, row]
         if not isnan(score):
             for row in range(items):
-                found[each, row] *= score / scored if scored > 0 else 0
+                found[each, row] *= score * wanted / scored if scored > 0 else 0
         side += 1 if place < 0 else 2
     return 0
 
@@ -652,6 +673,7 @@ cdef int _check_systems(
     const float[:] strengths,
     const float[::1] spectrum,
     const float[:, :] numbers,
+    const float[:, :] weights,
     const Py_ssize_t[:] of_each,
     const Py_ssize_t[:] left_out,
 ) except -1:
@@ -663,6 +685,8 @@ cdef int _check_systems(
         or spectrum is not None and spectrum.shape[0] != length
         or numbers.shape[1] != NUMBERS
         or of_each.shape[0] != left_out.shape[0]
+        or weights.shape[0] != of_each.shape[0]
+        or weights.shape[1] != items
     ):
         raise ValueError(f"the numbers of {systems} systems of {items} items do not belong together")
     for row in range(of_each.shape[0]):

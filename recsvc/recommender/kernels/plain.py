@@ -233,6 +233,7 @@ def fold_in(
     strengths: NDArray[np.float32],
     spectrum: NDArray[np.float32] | None,
     numbers: NDArray[np.float32],
+    weights: NDArray[np.float32],
     of_each: NDArray[np.intp],
     left_out: NDArray[np.intp],
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
@@ -243,6 +244,7 @@ def fold_in(
         strengths: float32, shape (h,).
         spectrum: float32, shape (d,); None for the identity.
         numbers: float32, shape (k, 6), of each of k systems.
+        weights: What the items of the history count for in each row of the answers, float32, shape (p, h).
         of_each: Which system each row of the answers solves, shape (p,).
         left_out: Place in the history of the item that each row does without, shape (p,); -1 for none.
 
@@ -270,14 +272,15 @@ def fold_in(
             strengths > 0, np.maximum(counting * strengths - unobserved, 0), -disliked * strengths
         )
         roots = np.sqrt(confidences)
-        left = np.tile(wanting * np.maximum(strengths, 0), (len(rows), 1))
+        left = wanting * np.maximum(strengths, 0) * weights[rows]
         left[without, places] = 0
         residuals = residuals_of(whitened, roots, left, without, places)
         coefficients = (left - roots * residuals).astype(np.float32)
         coefficients[without, places] = 0
         if not np.isnan(score):
             scored = (coefficients @ whitened @ whitened.T * left).sum(axis=1, keepdims=True)
-            coefficients *= np.where(scored > 0, score / np.where(scored > 0, scored, 1), 0)
+            wanted = score * left.sum(axis=1, keepdims=True)
+            coefficients *= np.where(scored > 0, wanted / np.where(scored > 0, scored, 1), 0)
         found[rows] = coefficients
         vectors[rows] = coefficients @ embeddings if base is None else coefficients @ embeddings / base
     return found, vectors

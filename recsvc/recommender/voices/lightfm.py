@@ -148,8 +148,8 @@ class LightFMHybrid(FoldedInVoice):
 
         Penalties are relative to the embeddings' size, so that one set of constants serves every model. WARP
         fixes no scale of scores, while item biases are learned on one: so the history's mean score, weighted
-        by strength, is made `_MEAN_SCORE`, on which full biases fit. The more is liked, the less a user's
-        features count.
+        by how much each item is wanted, is made `_MEAN_SCORE`, on which full biases fit. The more is liked,
+        the less a user's features count.
         """
         numbers = [self._numbers(history, without) for without in left_out.tolist()]
         liked = history.liked - (left_out > 0)
@@ -164,7 +164,7 @@ class LightFMHybrid(FoldedInVoice):
         ridge = _RIDGE + _RIDGE_OF_ONE * squares / positive**2  # by the effective length
         share = liked / (liked + _FEATURES_AS_ITEMS) if len(history.features) else 1.0
         observed, disliked = _OBSERVED_SHARE * liked / positive, _DISLIKED_WEIGHT / positive
-        return 1.0, observed, 0.0, disliked, ridge * self._mean_square, share * _MEAN_SCORE * total
+        return 1.0, observed, 0.0, disliked, ridge * self._mean_square, share * _MEAN_SCORE
 
     @cached_property
     def _mean_square(self) -> float:

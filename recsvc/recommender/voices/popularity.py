@@ -21,7 +21,7 @@ class PopularOpinion(Opinion):
     """Scores that are alike for every history, and to which nothing in it adds."""
 
     scores: NDArray[np.float32]
-    length: int
+    history: History
 
     def score(self, items: NDArray[np.intp]) -> NDArray[np.float32]:
         """Looks the scores up."""
@@ -30,7 +30,7 @@ class PopularOpinion(Opinion):
 
     def shares(self, items: NDArray[np.intp]) -> NDArray[np.float32]:
         """Nothing comes from the history."""
-        return np.zeros((self.length, len(items)), np.float32)
+        return np.zeros((len(self.history.indexes), len(items)), np.float32)
 
     def score_without_each(
         self, places: NDArray[np.intp], items: NDArray[np.intp], shares: NDArray[np.float32]
@@ -80,7 +80,7 @@ class Popularity(Voice):
 
     def opinion(self, history: History) -> PopularOpinion:
         """The scores, alike for every history."""
-        return PopularOpinion(self.scores, len(history.indexes))
+        return PopularOpinion(self.scores, history)
 
     def score_all(self, histories: Sequence[History]) -> NDArray[np.float32]:
         """Scores all items, alike for every history."""
