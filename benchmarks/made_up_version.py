@@ -30,6 +30,7 @@ VERSION = "20260101T000000Z-benchmrk"
 
 _MOST_FOR_ITEM_WEIGHTS = 11_000  # above it a training leaves that voice out
 _NEAR = 2_000  # items are related to those so near by their keys
+_RECENCY = 0.75  # counting costs something, so that it is counted here
 
 
 def publish(config: Config, seed: int = 0) -> str:
@@ -114,6 +115,6 @@ def _model(
     alike = np.full((1, len(ordered)), 1 / len(ordered), np.float32)
     # Random scores have nothing to do with each other: of a cold item, LightFM's is all that can be expected.
     slopes = np.array([name == LightFMHybrid.name for name in ordered], np.float32)
-    blend = Blend(np.ones(1, np.float32), alike, slopes, np.zeros(len(ordered), np.float32))
+    blend = Blend(np.ones(1, np.float32), alike, slopes, np.zeros(len(ordered), np.float32), _RECENCY)
     nothing = np.empty(0, np.int32)
     return Model(keys, likes, nothing, nothing, ordered, blend)

@@ -161,7 +161,8 @@ def make_model(catalogue: Catalogue, random: np.random.Generator) -> Model:
     empty = np.empty(0, np.int32)
     weights = random.random((len(_KNOTS), len(voices)), np.float32) + np.float32(0.1)
     slopes = np.ones(len(voices), np.float32)
-    blend = Blend(np.array(_KNOTS, np.float32), weights, slopes, 0 * slopes)
+    # What the newest counts more for costs something, so that it is counted here.
+    blend = Blend(np.array(_KNOTS, np.float32), weights, slopes, 0 * slopes, recency=0.75)
     return Model(np.arange(1, items + 1, dtype=np.int32), likes, empty, empty, voices, blend)
 
 

@@ -203,7 +203,16 @@ class Client(AdminCalls):
         diversity: float = 0.0,
         explain: bool = False,
     ) -> Recommendations:
-        """Recommends items to a visitor without an account, from what they looked at; nothing is stored."""
+        """Recommends items to a visitor without an account; nothing is stored.
+
+        Args:
+            item_ids: What they looked at, the newest last.
+            k: How many items, 200 at the most.
+            category: Only items in it.
+            exclude: Items to leave out.
+            diversity: 0 to 1: how much the items are to be unlike each other.
+            explain: Whether each item comes with its reasons.
+        """
         body = said(item_ids=item_ids, k=k, category=category, exclude=exclude)
         body |= {"diversity": diversity, "explain": explain}
         return result_of(Recommendations, self.call("POST", "/recommendations/session", body=body))

@@ -47,7 +47,7 @@ class Choice:
         blend: Learned with them.
         held_out: What was held out of those that the blend was learned by; None where too little could be.
         fit_seconds: Spent in fits.
-        judging_seconds: Spent in judging fits, and in learning the blend.
+        judging_seconds: Spent in judging fits, and in learning what counts how much.
         left_out: Voices that were fitted, but have no weight.
     """
 
@@ -107,7 +107,7 @@ def choose(
         ValueError: A fit diverged.
     """
     rest = examples if held_out is None else examples.rest_of(matrix, held_out)
-    judge, some, histories = None, held_out, _any_histories(examples)
+    judge, some, histories, looking = None, held_out, _any_histories(examples), 0.0
     voices: dict[str, Voice] = {}
     parameters: dict[str, Parameters] = {}
     share = _shares_of_effort([*limits, "blend"])
@@ -116,6 +116,7 @@ def choose(
         some, others = _divide(held_out, examples.seed)
         juries = [Jury(examples.histories(part), part.relevant) for part in (some, others)]
         recency = choose_recency(rest, juries[0], lambda: on_progress(0.0))
+        looking = time.perf_counter() - began
         juries = [with_recency(jury, recency) for jury in juries]
         judge = Judge(juries[0], juries[1], examples.threads)
         histories = list(juries[0].histories)
@@ -123,7 +124,7 @@ def choose(
         found = known_voices()[name].choose(rest, judge, limits[name], share(name, on_progress))
         if found is not None:
             voices[name], parameters[name] = found
-    fit_seconds = time.perf_counter() - began - (judge.seconds if judge else 0.0)
+    fit_seconds = time.perf_counter() - began - looking - (judge.seconds if judge else 0.0)
     if not voices:
         raise ValueError(f"no voice of {', '.join(sorted(limits))} suits data of this size")
     blend = learn_blend(

@@ -120,7 +120,7 @@ def preview_for_user(user_id: str, filters: Filters, basket: Sequence[str]) -> R
     Args:
         user_id: Known or not.
         filters: What the list may hold.
-        basket: Ids of items; those that are not known are passed over.
+        basket: Ids of items, the newest last; those that are not known are passed over.
     """
     view, experiment = serving().view_for(user_id)
     ranked = _rank_for_user(view, filters, user_id, experiment=experiment, in_basket=_in_basket(basket))
@@ -148,9 +148,14 @@ def _in_basket(item_ids: Sequence[str]) -> UserHistory:
     code = event_book().codes.get(CART)
     if not item_ids or code is None:
         return UserHistory()
-    keys = tuple(shop_ids.keys_of("item", item_ids).values())
+    keys = tuple(_keys_newest_first(item_ids))
     times = len(keys)
     return UserHistory((_AFTER_ALL_OTHERS,) * times, keys, (code,) * times, (None,) * times, (now(),) * times)
+
+
+def _keys_newest_first(item_ids: Sequence[str]) -> list[int]:
+    keys = shop_ids.keys_of("item", item_ids)
+    return [keys[item_id] for item_id in dict.fromkeys(reversed(item_ids)) if item_id in keys]
 
 
 def for_users(user_ids: Sequence[str], filters: Filters) -> list[Recommendations]:
@@ -171,11 +176,11 @@ def for_users(user_ids: Sequence[str], filters: Filters) -> list[Recommendations
 
 
 def for_session(item_ids: Sequence[str], filters: Filters) -> Recommendations:
-    """Recommends items to a visitor of whom only the items looked at are known."""
+    """Recommends items to a visitor of whom only the items looked at are known, the newest last."""
     view = serving().view()
 
     def rank() -> _Ranked:
-        seen = list(shop_ids.keys_of("item", item_ids).values())
+        seen = _keys_newest_first(item_ids)
         return _rank(view, filters, taste_of_session(view, seen), _selection(view, filters, seen))
 
     others = replace(filters, exclude={*filters.exclude, *item_ids})

@@ -95,7 +95,7 @@ def taste_of_user(view: ServingView, done: UserHistory, feature_keys: Sequence[i
 
 
 def taste_of_session(view: ServingView, item_keys: Sequence[int]) -> Taste | None:
-    """What is known of a visitor who looked at some items; None where the model knows none of them."""
+    """What is known of a visitor who looked at some items, newest first; None where the model knows none."""
     if view.served is None:
         return None
     strengths = np.ones(len(item_keys), np.float32)

@@ -130,7 +130,7 @@ def model() -> Model:
     fitted = {name: chosen[0] for name, chosen in found.items() if chosen is not None}
     assert fitted.keys() == voices().keys()
     ones = np.ones(len(fitted), np.float32)
-    blend = Blend(np.array([1, 3], np.float32), np.stack([ones, ones]), ones, ones)
+    blend = Blend(np.array([1, 3], np.float32), np.stack([ones, ones]), ones, ones, recency=0.5)
     matrix = InteractionMatrix(users, items, strengths, examples.ages)
     return assemble(matrix, examples, fitted, blend)
 
@@ -154,7 +154,7 @@ def test_every_array_of_a_version_is_there_with_its_type_and_shape(model: Model,
     for name, array in arrays.items():
         dtype, shape = told[name]
         voice = model.voices.get(name.partition(".")[0])
-        sizes = {"n": 270, "f": 2, "g": 3, "k": 2, "voices": len(model.voices)}
+        sizes = {"1": 1, "n": 270, "f": 2, "g": 3, "k": 2, "voices": len(model.voices)}
         sizes |= {"d": voice.embeddings.shape[1]} if isinstance(voice, FactorVoice) else {}
         sizes |= {"e": len(voice.relations.items)} if isinstance(voice, RelatedVoice) else {}
         expected = []

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
+from types import MappingProxyType
 from typing import Any
 
 import pytest
@@ -91,10 +92,13 @@ def ids_for(context: Flask) -> Callable[..., list[str]]:
 
 @pytest.fixture
 def publish_again(context: Flask) -> Callable[..., str]:
-    """Publishes what an earlier version holds under another name, and makes it active."""
+    """Publishes what an earlier version holds, but for some arrays, under another name; makes it active."""
 
-    def publish(version: str, of: str, *, activate: bool = True) -> str:
+    def publish(
+        version: str, of: str, *, activate: bool = True, instead: Mapping[str, Any] = MappingProxyType({})
+    ) -> str:
         manifest, arrays = registry.open_version(of)
+        arrays |= instead
         told = {name: manifest[name] for name in ("created_at", "data", "parameters", "metrics")}
         files = {registry.ESTIMATOR: registry.estimator(of) or b""}
         registry.publish(version, manifest["run_id"], arrays=arrays, files=files, manifest=told)

@@ -209,6 +209,43 @@ def test_a_visitor_is_known_by_what_they_looked_at(trained):
     assert for_session(["never heard of"], Filters(k=3)).strategy == "popular"
 
 
+@pytest.fixture
+def recent(trained, publish_again) -> str:
+    """The same version, but that the newest of a history counts most."""
+    newest_most = {"blend.recency": np.ones(1, np.float32)}
+    version = publish_again("20260102T000000Z-recency0", serving().view().served.version, instead=newest_most)
+    serving().refresh()
+    return version
+
+
+def test_where_the_newest_counts_most_what_a_visitor_looked_at_last_comes_first(recent):
+    for last, others in (("crime", "poetry"), ("poetry", "crime")):
+        answer = for_session([f"{others}-1", f"{last}-1"], Filters(k=2))
+
+        assert answer.model_version == recent
+        assert answer.items[0].item_id.startswith(last)
+
+
+def test_where_the_newest_counts_most_what_a_user_did_last_comes_first(recent, do, ids_for):
+    do("turning", "crime-1")
+    do("turning", "poetry-1")
+    assert ids_for("turning")[0].startswith("poetry")
+
+    do("turning", "crime-2")
+    assert ids_for("turning")[0].startswith("crime")
+
+    assert for_users(["turning"], Filters(k=1))[0].items[0].item_id == ids_for("turning")[0]
+
+
+def test_where_all_count_alike_the_order_of_looking_changes_nothing(trained):
+    there, back = (
+        for_session(looked, Filters(k=9)).items
+        for looked in (["crime-1", "poetry-1"], ["poetry-1", "crime-1"])
+    )
+
+    assert [item.item_id for item in there] == [item.item_id for item in back]
+
+
 def test_popular_is_what_most_users_like(trained, do, train):
     for reader in range(20):
         do(f"fan-{reader}", "poetry-5")

@@ -78,7 +78,10 @@ class SessionRequest(ListQuery):
     """What a visitor without an account has looked at."""
 
     item_ids = fields.List(
-        shop_id(), required=True, validate=validate.Length(1, 100), metadata={"example": ["book-42"]}
+        shop_id(),
+        required=True,
+        validate=validate.Length(1, 100),
+        metadata={"example": ["book-42"], "description": "In the order of looking: the newest last."},
     )
     exclude = _exclude()  # type: ignore[assignment]
     diversity = _diversity()
