@@ -66,7 +66,7 @@ def worth(monkeypatch):
         if not np.isfinite(gain):
             raise ValueError("it diverged")
         ndcg = 0.3 + gain + np.random.default_rng(1).uniform(-0.001, 0.001, 30) * bool(gain)
-        return Tried(parameters, limits, ground, {}, ndcg)
+        return Tried(parameters, limits, ground, {}, 0.0, ndcg)
 
     monkeypatch.setattr(tuning, "try_out", try_out)
     return gains
@@ -105,7 +105,7 @@ def test_what_is_better_for_sure_is_trained_with(readers, worth):
 def test_what_may_have_been_luck_is_not_put_in_force(shop, monkeypatch):
     def try_out(ground, parameters, limits, _like, _on_progress):
         lucky = np.where(np.arange(30) % 2, 0.11, -0.1) * bool(parameters)
-        return Tried(parameters, limits, ground, {}, 0.3 + lucky)
+        return Tried(parameters, limits, ground, {}, 0.0, 0.3 + lucky)
 
     monkeypatch.setattr(tuning, "try_out", try_out)
 
