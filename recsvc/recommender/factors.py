@@ -18,6 +18,8 @@ from recsvc.recommender.fold_in import Systems, fold_in
 from recsvc.recommender.one_byte import Rows, products, rounded
 from recsvc.recommender.voice import Opinion, Voice
 
+DAMPING = -0.25  # to which power of how many there are of a user or an item a like counts; docs/adr/0008
+
 _ROWS_AT_ONCE = 4096
 _one_at_a_time = Lock()
 _NOTHING_LEFT_OUT = np.zeros(1, np.float32)
@@ -193,8 +195,8 @@ def damp(examples: Examples) -> tuple[sparse.csr_array[Any], NDArray[np.float32]
 
 
 def damping_of(counts: NDArray[np.integer]) -> NDArray[np.float32]:
-    """What a like counts for by how many there are of a user or an item: count^-¼; see docs/adr/0008."""
-    return counts.astype(np.float32) ** np.float32(-0.25)
+    """What a like counts for by how many there are of a user or an item."""
+    return counts.astype(np.float32) ** np.float32(DAMPING)
 
 
 def multiply(rows: sparse.csr_array[Any], dense: NDArray[np.float32], threads: int) -> NDArray[np.float32]:

@@ -14,8 +14,8 @@ from scipy.linalg import solve_triangular
 from threadpoolctl import threadpool_limits
 
 from recsvc.recommender.examples import DISLIKED_WEIGHT, Examples, History
-from recsvc.recommender.factors import FoldedInVoice, damp, damping_of
-from recsvc.recommender.fold_in import UNOBSERVED, Systems
+from recsvc.recommender.factors import DAMPING, FoldedInVoice, damp
+from recsvc.recommender.fold_in import Systems
 from recsvc.recommender.one_byte import OneByteRows, rounded
 from recsvc.recommender.voice import Arrays, OnProgress, Parameters, checked
 
@@ -116,11 +116,13 @@ class AlternatingLeastSquares(FoldedInVoice):
     def systems(self, history: History, left_out: NDArray[np.float32]) -> Systems:
         """What is solved: an unobserved item is wanted as 0, a liked one as 1, each with its confidence."""
         liked = history.liked - (left_out > 0)
-        numbers = np.empty((len(left_out), 6), np.float32)
-        numbers[:] = 1.0, 1.0, 0.0, DISLIKED_WEIGHT, 0.0, math.nan
-        numbers *= damping_of(np.maximum(liked, 1))[:, None]
-        numbers[:, UNOBSERVED] = 1  # whatever the others count
-        return Systems(history.strengths * self.confidence[history.indexes], None, numbers, liked)
+        numbers = [_numbers(others) for others in liked.tolist()]
+        return Systems(
+            history.strengths * self.confidence[history.indexes],
+            None,
+            np.array(numbers, np.float32).reshape(-1, 6),
+            liked,
+        )
 
     def kinds(self, strengths: NDArray[np.float32]) -> NDArray[np.float32]:
         """A system tells how many items are liked, and nothing else of them all."""
@@ -135,6 +137,12 @@ class AlternatingLeastSquares(FoldedInVoice):
         """Takes mapped arrays."""
         embeddings = OneByteRows.from_arrays(arrays, items)
         return cls(embeddings, **checked(arrays, {"confidence": (items,)}))
+
+
+def _numbers(liked: int) -> tuple[float, ...]:
+    """Of a system, for a history of so many liked items."""
+    counting = max(liked, 1) ** DAMPING
+    return counting, counting, 1.0, DISLIKED_WEIGHT * counting, 0.0, math.nan
 
 
 def _longer(parameters: Parameters, components: int) -> list[Parameters]:
