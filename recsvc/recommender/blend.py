@@ -106,8 +106,11 @@ class Blend:
             "offsets": (voices,),
         }
         # Versions of before there was such a number have none, nor has one in which it is 0.
-        recency = checked({"recency": np.zeros(1, np.float32), **arrays}, {"recency": (1,)})["recency"]
-        return cls(**checked(arrays, shapes), recency=float(recency[0]))
+        found = checked({"recency": np.zeros(1, np.float32), **arrays}, {**shapes, "recency": (1,)})
+        recency = float(found.pop("recency")[0])
+        if not 0 <= recency < np.inf:
+            raise ValueError(f"recency is {recency}, and no number from 0 on")
+        return cls(**found, recency=recency)
 
 
 def learn_blend(
@@ -132,7 +135,7 @@ def learn_blend(
             as it is to count.
         relevant: What was held out of each; None where weights cannot be learned, and all voices count alike.
         is_hot: bool, shape (items,): which items anybody likes.
-        seed: Of the halves, and of which items of a history stay when it is cut.
+        seed: Of the halves, and of which items of a history stay when it is cut and nobody knows the newest.
         threads: How many.
         on_progress: Told the part that is done, 0 to 1. May raise, which ends the search.
     """
@@ -365,5 +368,6 @@ def _tune(gathered: _Gathered, starts: Sequence[NDArray[np.float64]]) -> NDArray
 
 def _cut(history: History, length: int, random: np.random.Generator) -> History:
     liked = np.flatnonzero(history.strengths > 0)
-    kept = np.sort(random.choice(liked, length, replace=False))
+    # The newest are what a short history is made of; where nobody knows which they are, any.
+    kept = liked[:length] if history.recency else np.sort(random.choice(liked, length, replace=False))
     return replace(history, indexes=history.indexes[kept], strengths=history.strengths[kept])

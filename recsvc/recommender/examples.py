@@ -36,11 +36,16 @@ class History:
 
     @cached_property
     def weights(self) -> NDArray[np.float32]:
-        """What each item counts for by its place, float32, shape (h,); see `weights_by_place`."""
-        return weights_by_place(len(self.indexes), self.recency)
+        """What each item counts for, float32, shape (h,): liked ones by their place among these."""
+        by_place = weights_by_place(self.liked, self.recency)
+        if self.liked == len(self.strengths):
+            return by_place
+        weights = np.ones(len(self.strengths), np.float32)
+        weights[self.strengths > 0] = by_place
+        return weights
 
     def weights_without_each(self, places: NDArray[np.intp]) -> NDArray[np.float32]:
-        """What each item counts for once another is not there, before which it then may have moved.
+        """What each item counts for once another is not there, into whose place it then may have moved.
 
         Args:
             places: Of the items to leave out, shape (p,).
@@ -48,9 +53,14 @@ class History:
         Returns:
             float32, shape (p, h); 0 for the item left out.
         """
-        fewer = np.append(weights_by_place(max(len(self.indexes) - 1, 0), self.recency), np.float32(0))
-        every = np.arange(len(self.indexes))
-        weights: NDArray[np.float32] = fewer[every - (every > places[:, None])]
+        weights = np.repeat(self.weights[None], len(places), axis=0)
+        if self.recency and self.liked > 1:
+            is_liked = self.strengths > 0
+            fewer = weights_by_place(self.liked - 1, self.recency)
+            among_liked = np.cumsum(is_liked) - 1
+            moved = among_liked - (np.arange(len(is_liked)) > places[:, None])
+            moves = is_liked & is_liked[places, None]
+            weights[moves] = fewer[np.clip(moved, 0, len(fewer) - 1)][moves]
         weights[np.arange(len(places)), places] = 0
         return weights
 
@@ -135,7 +145,7 @@ class Examples:
 
 @lru_cache(maxsize=4096)
 def weights_by_place(length: int, recency: float) -> NDArray[np.float32]:
-    """What the items of a history count for, the newest first: (1 + place)^-recency, 1 on average.
+    """What the liked items of a history count for, newest first: (1 + place)^-recency, 1 on average.
 
     Args:
         length: Of the history.

@@ -115,7 +115,7 @@ def choose(
     if held_out is not None:
         some, others = _divide(held_out, examples.seed)
         juries = [Jury(examples.histories(part), part.relevant) for part in (some, others)]
-        recency = choose_recency(rest, juries[0], lambda: on_progress(0.0))
+        recency = choose_recency(rest, juries[0], limits, lambda: on_progress(0.0))
         looking = time.perf_counter() - began
         juries = [with_recency(jury, recency) for jury in juries]
         judge = Judge(juries[0], juries[1], examples.threads)

@@ -62,7 +62,8 @@ def date(
     pairs: Pairs,
     of_two: np.ufunc,
     *,
-    before: int | None = None,
+    by: NDArray[np.int64] | None = None,
+    before: NDArray[np.int64] | None = None,
 ) -> NDArray[np.int64]:
     """Dates pairs by their first or their last interaction.
 
@@ -71,7 +72,9 @@ def date(
         columns: All interactions.
         pairs: Which pairs.
         of_two: `np.minimum` for the first, `np.maximum` for the last.
-        before: Only by interactions before a moment; where a pair has none, it is as late or early as can be.
+        by: A number of each interaction; when it occurred, where not given.
+        before: Of each of the n users, only interactions with smaller numbers count; all, where not given.
+            A pair that has none is as late or as early as can be.
 
     Returns:
         int64, shape (p,): microseconds since 1970.
@@ -87,10 +90,10 @@ def date(
     for start in range(0, len(columns), _AT_ONCE):
         some = slice(start, start + _AT_ONCE)
         owners = place[locate(matrix.user_keys, columns.user_keys[some])]
-        is_wanted = owners >= 0
+        rows = np.flatnonzero(owners >= 0)
         if before is not None:
-            is_wanted &= columns.occurred_at[some] < before
-        rows = np.flatnonzero(is_wanted)
+            numbers_of_rows = (columns.occurred_at if by is None else by)[some][rows]
+            rows = rows[numbers_of_rows < before[owners[rows]]]
         wanted = owners[rows] * items + locate(matrix.item_keys, columns.item_keys[some][rows])
         # Looking numbers up in their order reads memory in its order: several times as fast.
         order = np.argsort(wanted)
@@ -127,7 +130,11 @@ def last(pairs: Pairs, order: NDArray[np.intp], wanted: NDArray[np.intp]) -> NDA
 
 
 def divide(
-    matrix: InteractionMatrix, pairs: Pairs, moments: NDArray[np.int64], held: NDArray[np.bool_]
+    matrix: InteractionMatrix,
+    pairs: Pairs,
+    moments: NDArray[np.int64],
+    held: NDArray[np.bool_],
+    random: np.random.Generator,
 ) -> tuple[sparse.csr_array[Any], list[NDArray[np.intp]]]:
     """Divides users' pairs into histories and held-out items.
 
@@ -136,6 +143,7 @@ def divide(
         pairs: All liked pairs of n users.
         moments: Of each pair, shape (p,).
         held: Shape (p,): which are held out.
+        random: Breaks ties. Where nobody knows the order, that of keys must not pass for it.
 
     Returns:
         CSR float32, shape (n, items), each row newest first, as a web process reads it; and for each user the
@@ -143,7 +151,7 @@ def divide(
     """
     strengths = matrix.strengths
     held_counts = count_by(pairs.bounds, held)
-    newest_first = np.lexsort((-moments, pairs.owners()))
+    newest_first = np.lexsort((random.random(len(moments)), ~moments, pairs.owners()))
     kept = pairs.positions[newest_first[~held[newest_first]]]
     histories = sparse.csr_array(
         (

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 import numpy as np
 
 from recsvc.recommender.examples import Examples
 from recsvc.recommender.judging import Jury
+from recsvc.recommender.voice import Parameters
 from recsvc.recommender.voices.neighbours import Neighbours
+from recsvc.recommender.voices.popularity import Popularity
 
 _CHOICES = (0.25, 0.5, 0.75, 1.0)
-_NEIGHBOURS = 200
+_MOST_NEIGHBOURS = 200
 _STANDARD_ERRORS = 2.0  # of the gain, which has to be more: where nobody knows an order, chance makes one
 
 
@@ -21,21 +23,31 @@ def with_recency(jury: Jury, recency: float) -> Jury:
     return replace(jury, histories=[replace(history, recency=recency) for history in jury.histories])
 
 
-def choose_recency(examples: Examples, jury: Jury, on_look: Callable[[], None]) -> float:
-    """Finds how much the newest is to count, by plain neighbours: quick to fit, and as good a judge as any.
+def choose_recency(
+    examples: Examples, jury: Jury, limits: Mapping[str, Parameters], on_look: Callable[[], None]
+) -> float:
+    """Finds how much the newest is to count, by plain neighbours, which are the quickest to fit.
 
     Before anything else is chosen, so that all else is chosen for histories as they will count.
 
     Args:
         examples: What to learn from.
-        jury: Who judges; histories newest first.
+        jury: Who judges, some users at least; histories newest first.
+        limits: Names of the voices wanted to what settings say of them.
         on_look: Called before each look. May raise, which ends the search.
 
     Returns:
         The exponent of `examples.weights_by_place`; 0 where no other is better beyond what chance makes.
     """
-    # The cosine, of which neither choice nor sharpening favours one order.
-    plain = {"source_exponent": 0.5, "target_exponent": 0.5, "sharpening": 0.0, "neighbours": _NEIGHBOURS}
+    if limits.keys() <= {Popularity.name}:
+        return 0.0  # it says the same whatever a history is
+    allowed = [of_voice["neighbours"] for of_voice in limits.values() if "neighbours" in of_voice]
+    plain = {
+        "source_exponent": 0.5,
+        "target_exponent": 0.5,
+        "sharpening": 0.0,
+        "neighbours": min([_MOST_NEIGHBOURS, *allowed]),
+    }
     voice = Neighbours.fit(examples, plain, lambda done: on_look())
     alike = jury.ndcg(voice, examples.threads)
     best, most = 0.0, 0.0

@@ -215,7 +215,7 @@ class Tried:
         limits: Of each voice, these parameters among them.
         ground: What it was run on.
         voices: As fitted; None for one that does not suit the data.
-        recency: How much more the newest of a history counts; chosen by the first trial.
+        recency: How much more the newest of a history counts; chosen in the first trial, and kept in others.
         ndcg: NDCG@20 of each user that trials are compared on, ranked as a web process ranks.
     """
 
@@ -256,7 +256,7 @@ def try_out(
         voices = {name: voice for name, voice in like.voices.items() if limits[name] == like.limits[name]}
     rest = ground.examples.rest_of(ground.matrix, ground.shown)
     jury = Jury(ground.examples.histories(ground.shown), ground.shown.relevant)
-    recency = like.recency if like is not None else choose_recency(rest, jury, on_progress)
+    recency = like.recency if like is not None else choose_recency(rest, jury, limits, on_progress)
     jury = with_recency(jury, recency)
 
     def judge(voice: Voice) -> float:

@@ -86,7 +86,7 @@ def hold_out_latest(
     chosen = _some(everybody.user_indexes, most_users, random)
     pairs = pairs_of(matrix, chosen)
     of_chosen = np.searchsorted(everybody.positions, pairs.positions)
-    histories, relevant = divide(matrix, pairs, moments[of_chosen], held[of_chosen])
+    histories, relevant = divide(matrix, pairs, moments[of_chosen], held[of_chosen], random)
     return HeldOut(without(matrix, everybody.positions[held]), chosen, relevant, histories)
 
 
@@ -134,10 +134,13 @@ def hold_out_newest(
     newest = _some(np.flatnonzero(is_new), most_users, random)
     chosen = np.sort(np.append(newest, _some(np.flatnonzero(is_other), most_users - len(newest), random)))
     of_chosen = pairs_of(matrix, pairs.user_indexes[chosen])
-    held = last(pairs, np.lexsort((firsts, pairs.owners())), wanted)[np.isin(pairs.owners(), chosen)]
-    # By their first interactions, since a later one may have come with what is held out.
-    moments = date(matrix, columns, of_chosen, np.minimum)
-    histories, relevant = divide(matrix, of_chosen, moments, held)
+    is_of_chosen = np.isin(pairs.owners(), chosen)
+    held = last(pairs, np.lexsort((firsts, pairs.owners())), wanted)[is_of_chosen]
+    # What is known of them by then: of what came with what is held out, or after it, nothing.
+    first_held = np.where(held, firsts[is_of_chosen], len(columns))
+    known = np.minimum.reduceat(first_held, of_chosen.bounds[:-1]) if len(chosen) else first_held
+    lasts = date(matrix, columns, of_chosen, np.maximum, by=received.occurred_at, before=known)
+    histories, relevant = divide(matrix, of_chosen, lasts, held, random)
     rest = without(matrix, of_chosen.positions[held])
     return HeldOut(rest, of_chosen.user_indexes, relevant, histories), is_new[chosen]
 
@@ -206,9 +209,9 @@ def hold_out_after(
     able = np.flatnonzero((everybody.counts() - after >= fewest_items) & (after > 0))
     chosen = _some(able, most_users, random)
     pairs = pairs_of(matrix, chosen)
-    moment = int(firsts[is_after].min(initial=np.iinfo(np.int64).max))
-    lasts = date(matrix, columns, pairs, np.maximum, before=moment)
-    histories, relevant = divide(matrix, pairs, lasts, is_after[pairs.positions])
+    moment = firsts[is_after].min(initial=np.iinfo(np.int64).max)
+    lasts = date(matrix, columns, pairs, np.maximum, before=np.full(len(chosen), moment))
+    histories, relevant = divide(matrix, pairs, lasts, is_after[pairs.positions], random)
     return HeldOut(without(matrix, is_after), chosen, relevant, histories)
 
 
@@ -242,7 +245,7 @@ def hold_out_users(
     pairs = pairs_of(matrix, chosen)
     moments = date(matrix, columns, pairs, np.maximum)
     held = latest(pairs, moments, part(share, pairs.counts()), random)
-    histories, relevant = divide(matrix, pairs, moments, held)
+    histories, relevant = divide(matrix, pairs, moments, held, random)
     return HeldOut(without(matrix, pairs.positions), chosen, relevant, histories)
 
 
@@ -273,7 +276,7 @@ def hold_out_items(
     chosen = _some(np.flatnonzero((held > 0) & (held < np.diff(strengths.indptr))), most_users, random)
     pairs = pairs_of(matrix, chosen)
     lasts = date(matrix, columns, pairs, np.maximum)
-    histories, relevant = divide(matrix, pairs, lasts, is_held[pairs.positions])
+    histories, relevant = divide(matrix, pairs, lasts, is_held[pairs.positions], random)
     return HeldOut(without(matrix, is_held), chosen, relevant, histories, cold)
 
 

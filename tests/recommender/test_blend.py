@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
@@ -221,3 +221,27 @@ def test_a_voice_of_noise_beside_two_good_ones_is_hardly_ever_heard(history_of):
         assert (blend.weights[:, :2] > 0).all()
         heard += bool(blend.weights[:, 2].any())
     assert heard <= 2
+
+
+@pytest.mark.parametrize(
+    ("recency", "kept"), [(0.5, [{(5,), (9,)}, {(5, 3, 8), (9, 4, 2)}]), (0.0, None)], ids=["newest", "any"]
+)
+def test_histories_are_cut_to_the_newest_where_the_newest_counts(history_of, recency, kept):
+    asked = set()
+
+    @dataclass(frozen=True)
+    class Listening(Told):
+        def score_all(self, histories):
+            asked.update((tuple(history.indexes.tolist()), history.recency) for history in histories)
+            return super().score_all(histories)
+
+    long = [[5, 3, 8, 1, 7, 6], [9, 4, 2, 1, 7, 6]]
+    histories = [replace(history_of(dict.fromkeys(long[user % 2], 1)), recency=recency) for user in range(40)]
+    voices = {"a": Listening(np.random.default_rng(1).normal(size=(ITEMS, ITEMS)))}
+
+    blend = learn(voices, histories, [np.array([50])] * 40)
+
+    assert blend.recency == recency
+    assert {of_one for _, of_one in asked} == {recency}
+    cut = [{items for items, _ in asked if len(items) == length} for length in (1, 3)]
+    assert cut == kept if kept else min(map(len, cut)) > 2

@@ -119,6 +119,19 @@ def test_without_an_item_older_ones_move_up(history_of):
     ]
 
 
+def test_without_a_disliked_item_nothing_moves(history_of):
+    history = replace(history_of({9: -1, 7: 1, 5: -1, 3: 1}), recency=1.0)
+
+    newer, older = pytest.approx(4 / 3), pytest.approx(2 / 3)
+    assert history.weights.tolist() == [1, newer, 1, older]
+    assert history.weights_without_each(np.arange(4)).tolist() == [
+        [0, newer, 1, older],
+        [1, 0, 1, 1],
+        [1, newer, 0, older],
+        [1, 1, 1, 0],
+    ]
+
+
 def test_without_its_only_item_nothing_of_a_history_counts(history_of):
     history = replace(history_of({7: 1}), recency=1.0)
 
@@ -127,7 +140,8 @@ def test_without_its_only_item_nothing_of_a_history_counts(history_of):
 
 
 def test_strengths_are_added_up_by_place_and_disliked_ones_less(history_of):
-    history = history_of({7: 2, 5: -1})
+    history = history_of({7: 2, 5: -1, 3: 1})
 
-    assert history.counting.tolist() == pytest.approx([2, -0.3])
-    assert replace(history, recency=1.0).counting.tolist() == pytest.approx([2 * 4 / 3, -0.3 * 2 / 3])
+    assert history.counting.tolist() == pytest.approx([2, -0.3, 1])
+    # A dislike is in nobody's place, and counts alike wherever it is.
+    assert replace(history, recency=1.0).counting.tolist() == pytest.approx([2 * 4 / 3, -0.3, 2 / 3])

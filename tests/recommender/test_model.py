@@ -636,3 +636,6 @@ def test_a_model_in_which_the_newest_counts_more_survives_its_arrays(shop_model)
     assert Model.from_arrays(shop_model.arrays()).blend.recency == 0
     with pytest.raises(ValueError, match="recency has shape"):
         Model.from_arrays(recent.arrays() | {"blend.recency": np.ones(2, np.float32)})
+    for wrong in (np.nan, np.inf, -1):
+        with pytest.raises(ValueError, match="recency is"):
+            Model.from_arrays(recent.arrays() | {"blend.recency": np.array([wrong], np.float32)})

@@ -10,7 +10,7 @@ SCALE = EventScale(np.array([0.0, 1.0, -1.0], np.float32), rating_code=-1, neutr
 LIKE, DISLIKE = 1, 2
 
 
-def hold_out(*rows, since, **options):
+def hold_out(*rows, since, moments=None, **options):
     """Rows are (user, item) or (user, item, event), in the order of their receipt, the youngest first."""
     users, items, events = np.array([(*row, LIKE)[:3] for row in rows], np.int64).T
     columns = InteractionColumns(
@@ -18,7 +18,7 @@ def hold_out(*rows, since, **options):
         items.astype(np.int32),
         events.astype(np.int16),
         np.zeros(len(rows), np.float32),
-        np.arange(len(rows), 0, -1) * 1_000_000,
+        np.arange(len(rows), 0, -1) * 1_000_000 if moments is None else np.array(moments),
     )
     matrix = build_matrix(columns, SCALE, np.empty(0, np.int32))
     settings = {"share": 0.5, "fewest_items": 2, "most_users": 10, "seed": 1} | options
@@ -49,9 +49,26 @@ def test_all_that_came_after_the_row_is_held_out_however_old_it_is():
 def test_what_was_known_before_is_not_new_when_it_is_done_again():
     told, left = hold_out((7, 10), (7, 11), (7, 10), (7, 12), since=2)
 
-    # Item 10 came again with 12: what was known of it before is that it was older than 11.
-    assert told == {7: ([11, 10], [12], True)}
+    assert told == {7: ([10, 11], [12], True)}
     assert left == {(7, 10), (7, 11)}
+
+
+def test_histories_are_newest_first_by_what_was_known_when_it_came():
+    # Item 11 is the older one, unless it was done again before 12 was; what comes later is not known yet.
+    told, _ = hold_out((7, 11), (7, 10), (7, 11), (7, 12), since=3, moments=[1, 5, 3, 9])
+    assert told == {7: ([10, 11], [12], True)}
+
+    told, _ = hold_out((7, 11), (7, 10), (7, 11), (7, 12), since=3, moments=[1, 5, 8, 9])
+    assert told == {7: ([11, 10], [12], True)}
+
+    told, _ = hold_out((7, 11), (7, 10), (7, 12), (7, 11), since=2, moments=[1, 5, 9, 8])
+    assert told == {7: ([10, 11], [12], True)}
+
+
+def test_who_has_nothing_new_has_a_history_of_before_what_is_held_out():
+    told, _ = hold_out((7, 11), (7, 10), (7, 12), (7, 13), (7, 11), since=5, moments=[1, 2, 3, 4, 9])
+
+    assert told == {7: ([10, 11], [12, 13], False)}
 
 
 def test_of_somebody_new_a_share_is_held_out_all_of_which_is_new():

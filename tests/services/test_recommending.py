@@ -237,6 +237,13 @@ def test_where_the_newest_counts_most_what_a_user_did_last_comes_first(recent, d
     assert for_users(["turning"], Filters(k=1))[0].items[0].item_id == ids_for("turning")[0]
 
 
+def test_where_the_newest_counts_most_what_came_into_the_basket_last_comes_first(recent):
+    for last, others in (("crime", "poetry"), ("poetry", "crime")):
+        answer = preview_for_user("nobody yet", Filters(k=2), [f"{others}-1", f"{last}-1"])
+
+        assert answer.items[0].item_id.startswith(last)
+
+
 def test_where_all_count_alike_the_order_of_looking_changes_nothing(trained):
     there, back = (
         for_session(looked, Filters(k=9)).items

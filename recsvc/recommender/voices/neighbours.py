@@ -68,8 +68,11 @@ class Neighbours(RelatedVoice):
     @classmethod
     def fit(cls, examples: Examples, parameters: Parameters, on_progress: OnProgress) -> Self:
         """Counts co-occurrence, a block of items at a time, keeps each item's strongest, and sharpens."""
-        target = parameters["target_exponent"]
-        related = _relate(examples, list({target, _COSINE}), parameters["neighbours"], on_progress)
+        target, most = parameters["target_exponent"], parameters["neighbours"]
+        if not parameters["sharpening"]:
+            plain = _relate(examples, [target], most, on_progress)[target]
+            return cls(_from_sources(plain, examples, parameters["source_exponent"]))
+        related = _relate(examples, list({target, _COSINE}), most, on_progress)
         blurred = {target: _blur(related[target], related, examples)}
         return cls._sharp(examples, related, blurred, parameters)
 
