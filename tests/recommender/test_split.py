@@ -401,3 +401,14 @@ def test_some_of_the_users_keep_the_order_of_their_histories():
     matrix, held_out = hold_out(columns, share=0.2)
 
     assert items_of(held_out.of(np.array([0, 2])).histories, matrix) == [[1, 2, 3, 4], [1, 2, 3, 4]]
+
+
+@pytest.mark.parametrize("held_out_by", EVERY_SPLIT[:2] + EVERY_SPLIT[3:])
+def test_where_nobody_knows_the_order_of_a_history_that_of_keys_does_not_pass_for_it(held_out_by):
+    columns = columns_of(*((user, item, LIKE, 5) for user in range(50) for item in range(10)))
+    matrix = build_matrix(columns, SCALE, np.empty(0, np.int32))
+
+    told = items_of(held_out_by(matrix, columns).histories, matrix)
+
+    ascending = [sum(map(np.less, history, history[1:])) / (len(history) - 1) for history in told]
+    assert 0.2 < np.mean(ascending) < 0.8
