@@ -111,8 +111,10 @@ class Judged(Jury):
     """Finds what it was told to, by how much the newest counts: a mean and its standard error."""
 
     found: ClassVar[dict[float, tuple[float, float]]] = {}
+    most_related: ClassVar[list[int]] = []
 
     def ndcg(self, voice, threads):
+        self.most_related.append(int(np.diff(voice.relations.bounds).max()))
         mean, error = self.found.get(self.histories[0].recency, (0.0, 0.0))
         return mean + error * 10 * np.tile([1.0, -1.0], 50)
 
@@ -132,6 +134,15 @@ def test_the_best_is_chosen_of_what_is_better_by_two_standard_errors(told, monke
     rest, jury = told
 
     assert choose_recency(rest, Judged(jury.histories, jury.relevant), NEIGHBOURS, ignore) == expected
+
+
+def test_it_keeps_to_the_neighbours_that_memory_is_wanted_for(told, monkeypatch):
+    monkeypatch.setattr(Judged, "most_related", [])
+    rest, jury = told
+
+    choose_recency(rest, Judged(jury.histories, jury.relevant), {"als": {"neighbours": 7}}, ignore)
+
+    assert set(Judged.most_related) == {7}
 
 
 def test_a_jury_keeps_all_but_how_much_the_newest_counts(told):
