@@ -54,7 +54,7 @@ class History:
             float32, shape (p, h); 0 for the item left out.
         """
         weights = np.repeat(self.weights[None], len(places), axis=0)
-        if self.recency and self.liked > 1:
+        if self.liked > 1:
             is_liked = self.strengths > 0
             fewer = weights_by_place(self.liked - 1, self.recency)
             among_liked = np.cumsum(is_liked) - 1
@@ -77,7 +77,7 @@ class History:
     @cached_property
     def counting(self) -> NDArray[np.float32]:
         """Strengths as they are added up, float32, shape (h,): by place, and less of what is disliked."""
-        counting = self.strengths if not self.recency else self.strengths * self.weights
+        counting: NDArray[np.float32] = self.strengths * self.weights
         if self.liked == len(self.strengths):
             return counting
         return np.where(self.strengths > 0, np.float32(1), np.float32(DISLIKED_WEIGHT)) * counting

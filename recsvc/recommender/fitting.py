@@ -107,19 +107,22 @@ def choose(
         ValueError: A fit diverged.
     """
     rest = examples if held_out is None else examples.rest_of(matrix, held_out)
-    judge, some, histories, looking = None, held_out, _any_histories(examples), 0.0
-    voices: dict[str, Voice] = {}
-    parameters: dict[str, Parameters] = {}
-    share = _shares_of_effort([*limits, "blend"])
     began = time.perf_counter()
-    if held_out is not None:
+    judge: Judge | None = None
+    some: HeldOut | None = None
+    histories: Sequence[History]
+    if held_out is None:
+        histories = _any_histories(examples)
+    else:
         some, others = _divide(held_out, examples.seed)
         juries = [Jury(examples.histories(part), part.relevant) for part in (some, others)]
         recency = choose_recency(rest, juries[0], limits, lambda: on_progress(0.0))
-        looking = time.perf_counter() - began
         juries = [with_recency(jury, recency) for jury in juries]
-        judge = Judge(juries[0], juries[1], examples.threads)
-        histories = list(juries[0].histories)
+        judge, histories = Judge(juries[0], juries[1], examples.threads), juries[0].histories
+    looking = time.perf_counter() - began
+    voices: dict[str, Voice] = {}
+    parameters: dict[str, Parameters] = {}
+    share = _shares_of_effort([*limits, "blend"])
     for name in sorted(limits):
         found = known_voices()[name].choose(rest, judge, limits[name], share(name, on_progress))
         if found is not None:

@@ -2,14 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from recsvc.recommender import kernels
 
-WANTING, COUNTING, UNOBSERVED, DISLIKED, RIDGE, SCORE = range(6)  # columns of the numbers of systems
+
+class Numbers(NamedTuple):
+    """What a system is made of beside a history; see `Systems`, whose columns these are."""
+
+    wanting: float
+    counting: float
+    unobserved: float
+    disliked: float
+    ridge: float
+    score: float
+
+
+_RIDGE = Numbers._fields.index("ridge")
 _TINY = np.finfo(np.float32).tiny
 
 
@@ -26,9 +40,9 @@ class Systems:
     Attributes:
         strengths: s, float32, shape (h,).
         spectrum: float32, shape (d,): B is that and the ridge, more than 0; None for the identity.
-        numbers: float32, shape (k, 6): wanting, counting, unobserved, disliked, the ridge, and the mean that
-            the history is to score, each item as often as it is wanted, to which the solution is stretched;
-            NaN where scores have a scale of their own.
+        numbers: float32, shape (k, 6): `Numbers` in their order, of which score is the mean that the history
+            is to score, each item as often as it is wanted, to which the solution is stretched; NaN where
+            scores have a scale of their own.
         liked: How many items are liked, shape (k,).
     """
 
@@ -37,11 +51,23 @@ class Systems:
     numbers: NDArray[np.float32]
     liked: NDArray[np.intp]
 
+    @classmethod
+    def of(
+        cls,
+        strengths: NDArray[np.float32],
+        spectrum: NDArray[np.float32] | None,
+        numbers: Sequence[Numbers],
+        liked: NDArray[np.intp],
+    ) -> Self:
+        """Systems of the numbers of each."""
+        rows = np.array(numbers, np.float32).reshape(len(numbers), len(Numbers._fields))
+        return cls(strengths, spectrum, rows, liked)
+
     @property
     def bases(self) -> NDArray[np.float32]:
         """The diagonals of B, float32, shape (k, d), where there is a spectrum."""
         assert self.spectrum is not None
-        bases: NDArray[np.float32] = np.maximum(self.spectrum + self.numbers[:, RIDGE, None], _TINY)
+        bases: NDArray[np.float32] = np.maximum(self.spectrum + self.numbers[:, _RIDGE, None], _TINY)
         return bases
 
 

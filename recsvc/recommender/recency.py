@@ -42,13 +42,7 @@ def choose_recency(
     if limits.keys() <= {Popularity.name}:
         return 0.0  # it says the same whatever a history is
     allowed = [of_voice["neighbours"] for of_voice in limits.values() if "neighbours" in of_voice]
-    plain = {
-        "source_exponent": 0.5,
-        "target_exponent": 0.5,
-        "sharpening": 0.0,
-        "neighbours": min([_MOST_NEIGHBOURS, *allowed]),
-    }
-    voice = Neighbours.fit(examples, plain, lambda done: on_look())
+    voice = Neighbours.plain(examples, min([_MOST_NEIGHBOURS, *allowed]), lambda done: on_look())
     alike = jury.ndcg(voice, examples.threads)
     best, most = 0.0, 0.0
     for recency in _CHOICES:

@@ -201,11 +201,7 @@ def run(
     inner = fitting.hold_out(left, columns, examples.seed)
     choice = fitting.choose(left, rest, inner, limits, lambda done: on_progress("choose", done))
     model = fitting.fit(left, rest, choice.parameters, choice.blend, lambda done: on_progress("fit", done))
-    plain = Neighbours.fit(
-        rest,
-        {"source_exponent": 0.5, "target_exponent": 0.5, "sharpening": 0.0, "neighbours": neighbours},
-        lambda _: on_progress("fit", 1.0),
-    )
+    plain = Neighbours.plain(rest, neighbours, lambda _: on_progress("fit", 1.0))
     histories = examples.histories(held_out)
     only = held_out.cold_items if len(held_out.cold_items) else None
     lists: dict[tuple[str, str], NDArray[np.intp]] = {

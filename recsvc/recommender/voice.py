@@ -62,13 +62,8 @@ class Opinion(ABC):
         Returns:
             float32, shape (p, c).
         """
-        scores: NDArray[np.float32]
-        if self.history.recency:
-            changes = self.history.weights_without_each(places) / self.history.weights
-            scores = (changes @ shares).astype(np.float32)
-        else:
-            scores = shares.sum(axis=0) - shares[places]
-        return scores
+        changes = self.history.weights_without_each(places) / self.history.weights
+        return (changes @ shares).astype(np.float32, copy=False)
 
 
 class Voice(ABC):

@@ -109,12 +109,10 @@ def _history(
     """The history in the model's indexes, and the keys of the items that are in it."""
     indexes = locate(model.item_keys, np.array(item_keys, np.int64))
     is_in = (indexes >= 0) & (strengths != 0)
-    recency = model.blend.recency
     if is_in.all():
-        return History(indexes, strengths, feature_places, recency), item_keys
+        return History(indexes, strengths, feature_places), item_keys
     kept = np.flatnonzero(is_in)
-    history = History(indexes[kept], strengths[kept], feature_places, recency)
-    return history, [item_keys[at] for at in kept.tolist()]
+    return History(indexes[kept], strengths[kept], feature_places), [item_keys[at] for at in kept.tolist()]
 
 
 def _weights(done: UserHistory) -> list[float]:

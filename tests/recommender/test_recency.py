@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from typing import ClassVar
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pytest
@@ -110,8 +109,8 @@ def test_whoever_is_told_of_looks_can_end_the_search(told):
 class Judged(Jury):
     """Finds what it was told to, by how much the newest counts: a mean and its standard error."""
 
-    found: ClassVar[dict[float, tuple[float, float]]] = {}
-    most_related: ClassVar[list[int]] = []
+    found: dict[float, tuple[float, float]] = field(default_factory=dict)
+    most_related: list[int] = field(default_factory=list)
 
     def ndcg(self, voice, threads):
         self.most_related.append(int(np.diff(voice.relations.bounds).max()))
@@ -129,20 +128,19 @@ class Judged(Jury):
     ],
     ids=["the best", "the best beyond chance", "nothing is beyond chance", "nothing is better"],
 )
-def test_the_best_is_chosen_of_what_is_better_by_two_standard_errors(told, monkeypatch, found, expected):
-    monkeypatch.setattr(Judged, "found", found)
+def test_the_best_is_chosen_of_what_is_better_by_two_standard_errors(told, found, expected):
     rest, jury = told
 
-    assert choose_recency(rest, Judged(jury.histories, jury.relevant), NEIGHBOURS, ignore) == expected
+    assert choose_recency(rest, Judged(jury.histories, jury.relevant, found), NEIGHBOURS, ignore) == expected
 
 
-def test_it_keeps_to_the_neighbours_that_memory_is_wanted_for(told, monkeypatch):
-    monkeypatch.setattr(Judged, "most_related", [])
+def test_it_keeps_to_the_neighbours_that_memory_is_wanted_for(told):
     rest, jury = told
+    judged = Judged(jury.histories, jury.relevant)
 
-    choose_recency(rest, Judged(jury.histories, jury.relevant), {"als": {"neighbours": 7}}, ignore)
+    choose_recency(rest, judged, {"als": {"neighbours": 7}}, ignore)
 
-    assert set(Judged.most_related) == {7}
+    assert set(judged.most_related) == {7}
 
 
 def test_a_jury_keeps_all_but_how_much_the_newest_counts(told):
@@ -158,29 +156,16 @@ def test_a_jury_keeps_all_but_how_much_the_newest_counts(told):
 # --- from the choice to the lists
 
 
-@pytest.fixture
-def asked(monkeypatch):
-    """How much the newest counts in histories that juries and blends were asked with."""
-    seen: dict[str, set[float]] = {"judges": set(), "blends": set()}
+def test_all_else_is_chosen_for_histories_as_they_will_count(shop_of_series, monkeypatch):
+    matrix, _, examples, held_out = shop_of_series
+    judged: set[float] = set()
 
     class Listening(fitting.Judge):
         def __init__(self, some, others, threads):
             super().__init__(some, others, threads)
-            seen["judges"] |= {history.recency for jury in (some, others) for history in jury.histories}
+            judged.update(history.recency for jury in (some, others) for history in jury.histories)
 
-    def learn(voices, histories, *more, **options):
-        seen["blends"] |= {history.recency for history in histories}
-        return learn_blend(voices, histories, *more, **options)
-
-    learn_blend = fitting.learn_blend
     monkeypatch.setattr(fitting, "Judge", Listening)
-    monkeypatch.setattr(fitting, "learn_blend", learn)
-    monkeypatch.setattr(search, "learn_blend", learn)
-    return seen
-
-
-def test_all_else_is_chosen_for_histories_as_they_will_count(shop_of_series, asked, monkeypatch):
-    matrix, _, examples, held_out = shop_of_series
     monkeypatch.setattr(fitting, "_SOME_USERS", 150)  # so that there are others to judge too
 
     choice = fitting.choose(matrix, examples, held_out, NEIGHBOURS, ignore)
@@ -188,7 +173,7 @@ def test_all_else_is_chosen_for_histories_as_they_will_count(shop_of_series, ask
 
     recency = choice.blend.recency
     assert recency > 0
-    assert asked == {"judges": {recency}, "blends": {recency}}
+    assert judged == {recency}
     assert choice.blend.of([0]).recency == model.blend.recency == recency
 
 
@@ -225,17 +210,18 @@ def test_a_trial_asks_voices_as_the_blend_does(shop_of_series):
     assert figures["blend"] > 1.1 * figures["baseline"]
 
 
-def test_trials_of_a_tuning_share_what_the_first_has_chosen(shop_of_series, asked):
+def test_trials_of_a_tuning_share_what_the_first_has_chosen(shop_of_series):
     matrix, _, examples, held_out = shop_of_series
     ground = search.lay_out(matrix, examples, held_out)
 
     first = search.try_out(ground, {}, NEIGHBOURS, None, ignore)
-    assert first.recency > 0
-    assert asked["blends"] == {first.recency}
+    again = search.try_out(ground, {}, NEIGHBOURS, first, ignore)
+    alike = search.try_out(ground, {}, NEIGHBOURS, replace(first, recency=0.0), ignore)
 
-    other = search.try_out(ground, {}, NEIGHBOURS, replace(first, recency=0.125), ignore)
-    assert other.recency == 0.125
-    assert asked["blends"] == {first.recency, 0.125}
+    assert first.recency == again.recency > 0
+    assert again.ndcg.tolist() == first.ndcg.tolist()
+    assert alike.recency == 0
+    assert first.quality > 1.1 * alike.quality
 
 
 def test_models_are_compared_on_histories_in_their_order(shop_of_series):

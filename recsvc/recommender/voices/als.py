@@ -15,7 +15,7 @@ from threadpoolctl import threadpool_limits
 
 from recsvc.recommender.examples import DISLIKED_WEIGHT, Examples, History
 from recsvc.recommender.factors import DAMPING, FoldedInVoice, damp
-from recsvc.recommender.fold_in import Systems
+from recsvc.recommender.fold_in import Numbers, Systems
 from recsvc.recommender.one_byte import OneByteRows, rounded
 from recsvc.recommender.voice import Arrays, OnProgress, Parameters, checked
 
@@ -117,12 +117,7 @@ class AlternatingLeastSquares(FoldedInVoice):
         """What is solved: an unobserved item is wanted as 0, a liked one as 1, each with its confidence."""
         liked = history.liked - (left_out > 0)
         numbers = [_numbers(others) for others in liked.tolist()]
-        return Systems(
-            history.strengths * self.confidence[history.indexes],
-            None,
-            np.array(numbers, np.float32).reshape(-1, 6),
-            liked,
-        )
+        return Systems.of(history.strengths * self.confidence[history.indexes], None, numbers, liked)
 
     def kinds(self, strengths: NDArray[np.float32]) -> NDArray[np.float32]:
         """A system tells how many items are liked, and nothing else of them all."""
@@ -139,10 +134,17 @@ class AlternatingLeastSquares(FoldedInVoice):
         return cls(embeddings, **checked(arrays, {"confidence": (items,)}))
 
 
-def _numbers(liked: int) -> tuple[float, ...]:
+def _numbers(liked: int) -> Numbers:
     """Of a system, for a history of so many liked items."""
-    counting = max(liked, 1) ** DAMPING
-    return counting, counting, 1.0, DISLIKED_WEIGHT * counting, 0.0, math.nan
+    each = max(liked, 1) ** DAMPING
+    return Numbers(
+        wanting=each,
+        counting=each,
+        unobserved=1.0,
+        disliked=DISLIKED_WEIGHT * each,
+        ridge=0.0,
+        score=math.nan,
+    )
 
 
 def _longer(parameters: Parameters, components: int) -> list[Parameters]:

@@ -13,7 +13,7 @@ from scipy import sparse
 
 from recsvc.recommender.examples import Examples, History
 from recsvc.recommender.factors import FoldedInVoice
-from recsvc.recommender.fold_in import Systems
+from recsvc.recommender.fold_in import Numbers, Systems
 from recsvc.recommender.lightfm_model import Fitting, LightFMParameters, fit_by_epoch
 from recsvc.recommender.one_byte import OneByteRows, rounded
 from recsvc.recommender.voice import Arrays, OnProgress, Parameters, checked
@@ -153,9 +153,9 @@ class LightFMHybrid(FoldedInVoice):
         """
         numbers = [self._numbers(history, without) for without in left_out.tolist()]
         liked = history.liked - (left_out > 0)
-        return Systems(history.strengths, self.spectrum, np.array(numbers, np.float32).reshape(-1, 6), liked)
+        return Systems.of(history.strengths, self.spectrum, numbers, liked)
 
-    def _numbers(self, history: History, without: float) -> tuple[float, ...]:
+    def _numbers(self, history: History, without: float) -> Numbers:
         """Of a system, for a history without an item of some strength."""
         liked, left_out = history.liked - (without > 0), max(without, 0.0)
         of_all, squares_of_all = history.sums
@@ -163,8 +163,14 @@ class LightFMHybrid(FoldedInVoice):
         positive = total or 1.0
         ridge = _RIDGE + _RIDGE_OF_ONE * squares / positive**2  # by the effective length
         share = liked / (liked + _FEATURES_AS_ITEMS) if len(history.features) else 1.0
-        observed, disliked = _OBSERVED_SHARE * liked / positive, _DISLIKED_WEIGHT / positive
-        return 1.0, observed, 0.0, disliked, ridge * self._mean_square, share * _MEAN_SCORE
+        return Numbers(
+            wanting=1.0,
+            counting=_OBSERVED_SHARE * liked / positive,
+            unobserved=0.0,
+            disliked=_DISLIKED_WEIGHT / positive,
+            ridge=ridge * self._mean_square,
+            score=share * _MEAN_SCORE,
+        )
 
     @cached_property
     def _mean_square(self) -> float:

@@ -77,6 +77,18 @@ class Neighbours(RelatedVoice):
         return cls._sharp(examples, related, blurred, parameters)
 
     @classmethod
+    def plain(cls, examples: Examples, most: int, on_progress: OnProgress) -> Self:
+        """Plain item–item (Sarwar et al. 2001): the cosine, and nothing subtracted.
+
+        Args:
+            examples: What to learn from.
+            most: How many each item keeps.
+            on_progress: As of `fit`.
+        """
+        cosine = {"source_exponent": _COSINE, "target_exponent": _COSINE, "sharpening": 0.0}
+        return cls.fit(examples, {**cosine, "neighbours": most}, on_progress)
+
+    @classmethod
     def _sharp(
         cls,
         examples: Examples,
