@@ -145,3 +145,12 @@ def test_exponents_then_sharpening_then_the_historys_exponent_are_chosen(shop):
     assert parameters == wanted
     # Three targets by two sources by two; four more sharpenings; the three other sources.
     assert len(tried) == 12 + 4 + 3
+
+
+def test_plain_item_item_is_the_cosine_with_nothing_subtracted(examples_of, history_of):
+    # Two like items 0 and 1, one of them 2 as well, and each user's likes count less by how many there are.
+    plain = Neighbours.plain(examples_of([[1, 1, 1], [1, 1, 0]]), 10, lambda done: None)
+
+    scores = plain.score(history_of({0: 1}), np.arange(3))
+
+    assert scores.tolist() == pytest.approx([0, (3**-0.5 + 2**-0.5) / 2, 3**-0.5 / 2**0.5])
