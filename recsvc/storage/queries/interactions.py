@@ -13,8 +13,9 @@ from typing import Any, cast
 from sqlalchemy import Table, and_, bindparam, delete, func, or_, select, update
 
 from recsvc.extensions import db
-from recsvc.storage.database import chunks, insert_ignoring_conflicts, insert_rows
+from recsvc.storage.database import chunks, insert_ignoring_conflicts, insert_rows, read_rows
 from recsvc.storage.models import Event, Interaction, Item, User
+from recsvc.storage.queries import shop_ids
 
 _LOOKED_THROUGH = 1_000  # interactions, for users who did something last
 
@@ -22,14 +23,17 @@ _users, _items, _interactions = (cast(Table, model.__table__) for model in (User
 # Of tables, and put together once: to put it together each time takes longer than to answer it.
 _HISTORY = (
     select(
-        _users.c.user_key,
+        _interactions.c.user_key,
         _interactions.c.interaction_key,
         _interactions.c.item_key,
         _interactions.c.event_code,
         _interactions.c.value,
     )
-    .select_from(_users.outerjoin(_interactions, _interactions.c.user_key == _users.c.user_key))
-    .where(_users.c.user_id == bindparam("user_id"))
+    # No join: PostgreSQL would sort what it then reads in order.
+    .where(
+        _interactions.c.user_key
+        == select(_users.c.user_key).where(_users.c.user_id == bindparam("user_id")).scalar_subquery()
+    )
     .order_by(_interactions.c.occurred_at.desc(), _interactions.c.interaction_key.desc())
 )
 _HISTORY_WITH_TIMES = _HISTORY.add_columns(_interactions.c.occurred_at)
@@ -121,7 +125,7 @@ def keys_by_event_id(event_ids: Collection[str]) -> dict[str, int]:
 
 
 def history(user_id: str, *, with_times: bool = False) -> tuple[int | None, UserHistory]:
-    """Everything a user did, newest first, in one query.
+    """Everything a user did, newest first, in one query; one more where that is nothing.
 
     Args:
         user_id: The shop's own id.
@@ -130,18 +134,14 @@ def history(user_id: str, *, with_times: bool = False) -> tuple[int | None, User
     Returns:
         The user's key, None where there is no such user, and their history.
     """
-    # Past the session, which has nothing to add to rows that are no objects.
-    statement = _HISTORY_WITH_TIMES if with_times else _HISTORY
-    rows = db.session.connection().execute(statement, {"user_id": user_id}).all()
+    rows = read_rows(_HISTORY_WITH_TIMES if with_times else _HISTORY, {"user_id": user_id})
     if not rows:
-        return None, UserHistory()
+        return shop_ids.keys_of("user", [user_id]).get(user_id), UserHistory()
     return rows[0][0], _in_columns(rows)
 
 
 def _in_columns(rows: Sequence[Any]) -> UserHistory:
-    """A user's rows: the user's key, and what is told of an interaction, NULL where there is none at all."""
-    if rows[0][1] is None:
-        return UserHistory()
+    """A user's rows: the user's key, and what is told of an interaction."""
     _, *columns = zip(*rows, strict=True)
     return UserHistory(*columns)
 
@@ -174,7 +174,8 @@ def histories(user_ids: Collection[str], *, with_times: bool = False) -> dict[st
         )
         for user_id, of_user in groupby(rows, key=itemgetter(0)):
             told = [row[1:] for row in of_user]
-            found[user_id] = told[0][0], _in_columns(told)
+            is_idle = told[0][1] is None
+            found[user_id] = told[0][0], UserHistory() if is_idle else _in_columns(told)
     return found
 
 
