@@ -13,6 +13,7 @@ from scipy import sparse
 
 from recsvc.recommender.features import FeatureMatrix
 from recsvc.recommender.interactions import InteractionMatrix
+from recsvc.recommender.kernels import without_each
 from recsvc.recommender.split import HeldOut
 
 DISLIKED_WEIGHT = 0.3  # beside a liked item of the same strength; see docs/adr/0005
@@ -53,16 +54,8 @@ class History:
         Returns:
             float32, shape (p, h); 0 for the item left out.
         """
-        weights = np.repeat(self.weights[None], len(places), axis=0)
-        if self.liked > 1:
-            is_liked = self.strengths > 0
-            fewer = weights_by_place(self.liked - 1, self.recency)
-            among_liked = np.cumsum(is_liked) - 1
-            moved = among_liked - (np.arange(len(is_liked)) > places[:, None])
-            moves = is_liked & is_liked[places, None]
-            weights[moves] = fewer[np.clip(moved, 0, len(fewer) - 1)][moves]
-        weights[np.arange(len(places)), places] = 0
-        return weights
+        fewer = weights_by_place(max(self.liked - 1, 0), self.recency)
+        return without_each(self.strengths, self.weights, fewer, places)
 
     @cached_property
     def liked(self) -> int:

@@ -22,7 +22,7 @@ DAMPING = -0.25  # to which power of how many there are of a user or an item a l
 
 _ROWS_AT_ONCE = 4096
 _one_at_a_time = Lock()
-_NOTHING_LEFT_OUT = np.zeros(1, np.float32)
+_NOTHING = (0.0,)
 _FIRST = np.zeros(1, np.intp)
 _NONE = np.full(1, -1, np.intp)
 
@@ -96,7 +96,12 @@ class FactorOpinion(Opinion):
     @property
     def parts(self) -> NDArray[np.float32]:
         """What each item of the history adds to the vector, float32, shape (h, d)."""
-        return self.coefficients[:, None] * self.embeddings
+        return self.coefficients[:, None] * self.directions
+
+    @property
+    def directions(self) -> NDArray[np.float32]:
+        """Into which direction each item of the history draws the vector, float32, shape (h, d)."""
+        return self.embeddings
 
     def score(self, items: NDArray[np.intp]) -> NDArray[np.float32]:
         """Multiplies the items' embeddings with the vector."""
@@ -104,19 +109,20 @@ class FactorOpinion(Opinion):
 
     def shares(self, items: NDArray[np.intp]) -> NDArray[np.float32]:
         """Multiplies the items' embeddings with the parts of the vector."""
-        return self.voice.scaled(self.voice.products(self.parts, items), items)
+        products = self.coefficients[:, None] * self.voice.products(self.directions, items)
+        return self.voice.scaled(products, items)
 
 
 class FoldedInVoice(FactorVoice):
     """A voice of item embeddings whose users are solved for."""
 
     @abstractmethod
-    def systems(self, history: History, left_out: NDArray[np.float32]) -> Systems:
+    def systems(self, history: History, left_out: Sequence[float]) -> Systems:
         """What is solved for a history.
 
         Args:
             history: Of one user.
-            left_out: Of each system, the strength of an item that is to be left out, shape (k,); 0 for none.
+            left_out: Of each system, the strength of an item that is to be left out; 0 for none.
                 What is common to all items, as how many there are, is told without it.
         """
 
@@ -127,7 +133,7 @@ class FoldedInVoice(FactorVoice):
     def opinion(self, history: History) -> FoldedInOpinion:
         """The user's vector, and what it was solved from."""
         embeddings = self.embeddings[history.indexes]
-        systems = self.systems(history, _NOTHING_LEFT_OUT)
+        systems = self.systems(history, _NOTHING)
         coefficients, vectors = fold_in(embeddings, systems, history.weights[None], _FIRST, _NONE)
         vector = self.completed(vectors[0], history, history.liked)
         return FoldedInOpinion(self, history, embeddings, coefficients[0], vector, systems)
@@ -145,10 +151,9 @@ class FoldedInOpinion(FactorOpinion):
     systems: Systems
 
     @property
-    def parts(self) -> NDArray[np.float32]:
-        """What each item of the history adds to the vector, float32, shape (h, d)."""
-        parts = super().parts
-        return parts if self.systems.spectrum is None else parts / self.systems.bases[0]
+    def directions(self) -> NDArray[np.float32]:
+        """Those of the embeddings, against the diagonal that is solved with."""
+        return self.embeddings if self.systems.spectrum is None else self.embeddings / self.systems.base(0)
 
     def score_without_each(
         self, places: NDArray[np.intp], items: NDArray[np.intp], shares: NDArray[np.float32]
@@ -169,11 +174,15 @@ class FoldedInOpinion(FactorOpinion):
         Returns:
             float32, shape (p, d).
         """
-        kinds, of_each = np.unique(self.voice.kinds(self.history.strengths[places]), return_inverse=True)
-        systems = self.voice.systems(self.history, kinds)
+        left_out = self.history.strengths[places]
+        kinds = self.voice.kinds(left_out).tolist()
+        distinct = {kind: system for system, kind in enumerate(dict.fromkeys(kinds))}
+        of_each = np.array([distinct[kind] for kind in kinds], np.intp)
+        systems = self.voice.systems(self.history, list(distinct))
         weights = self.history.weights_without_each(places)
         _, vectors = fold_in(self.embeddings, systems, weights, of_each, places)
-        return self.voice.completed(vectors, self.history, systems.liked[of_each, None])
+        liked = self.history.liked - (left_out > 0)
+        return self.voice.completed(vectors, self.history, liked[:, None])
 
 
 def damp(examples: Examples) -> tuple[sparse.csr_array[Any], NDArray[np.float32]]:

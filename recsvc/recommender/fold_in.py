@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple, Self
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +13,7 @@ from recsvc.recommender import kernels
 
 
 class Numbers(NamedTuple):
-    """What a system is made of beside a history; see `Systems`, whose columns these are."""
+    """What a system is made of beside a history; see `Systems`."""
 
     wanting: float
     counting: float
@@ -23,7 +23,6 @@ class Numbers(NamedTuple):
     score: float
 
 
-_RIDGE = Numbers._fields.index("ridge")
 _TINY = np.finfo(np.float32).tiny
 
 
@@ -40,35 +39,19 @@ class Systems:
     Attributes:
         strengths: s, float32, shape (h,).
         spectrum: float32, shape (d,): B is that and the ridge, more than 0; None for the identity.
-        numbers: float32, shape (k, 6): `Numbers` in their order, of which score is the mean that the history
-            is to score, each item as often as it is wanted, to which the solution is stretched; NaN where
-            scores have a scale of their own.
-        liked: How many items are liked, shape (k,).
+        numbers: Of each of the k, of which score is the mean that the history is to score, each item as often
+            as it is wanted, to which the solution is stretched; NaN where scores have a scale of their own.
     """
 
     strengths: NDArray[np.float32]
     spectrum: NDArray[np.float32] | None
-    numbers: NDArray[np.float32]
-    liked: NDArray[np.intp]
+    numbers: Sequence[Numbers]
 
-    @classmethod
-    def of(
-        cls,
-        strengths: NDArray[np.float32],
-        spectrum: NDArray[np.float32] | None,
-        numbers: Sequence[Numbers],
-        liked: NDArray[np.intp],
-    ) -> Self:
-        """Systems of the numbers of each."""
-        rows = np.array(numbers, np.float32).reshape(len(numbers), len(Numbers._fields))
-        return cls(strengths, spectrum, rows, liked)
-
-    @property
-    def bases(self) -> NDArray[np.float32]:
-        """The diagonals of B, float32, shape (k, d), where there is a spectrum."""
+    def base(self, system: int) -> NDArray[np.float32]:
+        """The diagonal of B, float32, shape (d,), where there is a spectrum."""
         assert self.spectrum is not None
-        bases: NDArray[np.float32] = np.maximum(self.spectrum + self.numbers[:, _RIDGE, None], _TINY)
-        return bases
+        base: NDArray[np.float32] = np.maximum(self.spectrum + self.numbers[system].ridge, _TINY)
+        return base
 
 
 def fold_in(

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from recsvc.recommender.examples import History, as_matrix
-from recsvc.recommender.kernels import relate, shares
+from recsvc.recommender.kernels import relate, shares, weighed
 from recsvc.recommender.voice import Arrays, Opinion, Voice, checked
 
 _WORK_OF_A_BLOCK = 4_000_000
@@ -82,7 +82,7 @@ class Relations:
         return scores
 
     def _counting(self, history: History) -> NDArray[np.float32]:
-        return history.counting * self.sources[history.indexes]
+        return weighed(self.sources, history.indexes, history.counting)
 
     @cached_property
     def _matrix(self) -> sparse.csr_array[Any]:

@@ -14,6 +14,7 @@ from recsvc.recommender.blend import Blend
 from recsvc.recommender.examples import History
 from recsvc.recommender.factors import FactorVoice, FoldedInOpinion
 from recsvc.recommender.features import weighted_sum
+from recsvc.recommender.kernels import count_positive, mixed
 from recsvc.recommender.keys import locate
 from recsvc.recommender.newcomers import Newcomers
 from recsvc.recommender.voice import Opinion, Voice, checked
@@ -165,27 +166,38 @@ class Scoring:
             vector = prepared.of_hybrid.vector if prepared.of_hybrid else None
             return self._cold_scores(cold, prepared.newcomers, prepared.weights, vector)
 
-        return self._blended(
-            items, prepared.weights, lambda name, hot: prepared.opinions[name].score(hot), of_cold
-        )
+        def of_hot(hot: NDArray[np.intp]) -> NDArray[np.float32]:
+            opinions = zip(prepared.opinions.values(), prepared.weights.tolist(), strict=True)
+            scores = [opinion.score(hot)[None] if weight else None for opinion, weight in opinions]
+            blended: NDArray[np.float32] = mixed(len(hot), prepared.weights[None], scores)[0]
+            return blended
+
+        return self._scored(items, of_hot, of_cold)
 
     def terms(self, prepared: Prepared, items: NDArray[np.intp]) -> Terms:
         """Takes the scores of some items, shape (c,), apart."""
         history, weights = prepared.history, prepared.weights
-        by_history = np.zeros((len(history.indexes), len(items)), np.float32)
         by_features = np.zeros((len(history.features), len(items)), np.float32)
-        is_cold = self.are_cold(items)
-        are_hot = ~is_cold if is_cold.any() else slice(None)
+        some_are_cold = count_positive(self.likes, items) < len(items)
+        is_cold = self.are_cold(items) if some_are_cold else None
+        are_hot = slice(None) if is_cold is None else ~is_cold
         hot = items[are_hot]
         of_voices = {name: opinion.shares(hot) for name, opinion in prepared.opinions.items()}
-        for shares, weight in zip(of_voices.values(), weights.tolist(), strict=True):
-            by_history[:, are_hot] += np.float32(weight) * shares
+        of_hot = mixed(
+            len(history.indexes) * len(hot),
+            weights[None],
+            [shares.reshape(1, -1) for shares in of_voices.values()],
+        ).reshape(len(history.indexes), len(hot))
+        by_history = of_hot
+        if is_cold is not None:
+            by_history = np.zeros((len(history.indexes), len(items)), np.float32)
+            by_history[:, are_hot] = of_hot
         if self.hybrid is not None and prepared.of_hybrid is not None:
             features = self.hybrid.feature_parts(history)
             if len(features):
                 weight = weights[list(self.voices).index(LightFMHybrid.name)]
                 by_features[:, are_hot] = np.float32(weight) * self.hybrid.products(features, hot)
-            if is_cold.any():
+            if is_cold is not None:
                 weight = np.float32(weights @ self.blend.slopes)
                 embeddings = prepared.newcomers.embeddings_of(items[is_cold])
                 by_history[:, is_cold] = weight * (prepared.of_hybrid.parts @ embeddings.T)
@@ -220,10 +232,15 @@ class Scoring:
                 return hybrid.score_by(vectors, hot)
             return opinion.score_without_each(places, hot, terms.of_voices[name])
 
+        def of_hot(hot: NDArray[np.intp]) -> NDArray[np.float32]:
+            greatest = weights.max(axis=0, initial=0).tolist()
+            voices = zip(prepared.opinions, greatest, strict=True)
+            return mixed(len(hot), weights, [of_voice(name, hot) if most else None for name, most in voices])
+
         def of_cold(cold: NDArray[np.intp]) -> NDArray[np.float64]:
             return self._cold_scores(cold, prepared.newcomers, weights, vectors)
 
-        scores = self._blended(items, weights, of_voice, of_cold)
+        scores = self._scored(items, of_hot, of_cold)
         if not (self.hybrid is not None and len(history.features)):
             scores[history.liked - is_liked == 0] = np.nan
         return scores
@@ -321,33 +338,25 @@ class Scoring:
         }
         return cls(**own, voices=voices, blend=Blend.from_arrays(blend, len(voices)))
 
-    def _blended(
+    def _scored(
         self,
         items: NDArray[np.intp],
-        weights: NDArray[np.float64],
-        of_voice: Callable[[str, NDArray[np.intp]], NDArray[np.float32]],
+        of_hot: Callable[[NDArray[np.intp]], NDArray[np.floating]],
         of_cold: Callable[[NDArray[np.intp]], NDArray[np.float64]],
     ) -> NDArray[np.float32]:
         """Scores, shape (c,); for v variations of a history, (v, c).
 
         Args:
             items: Item indexes, shape (c,).
-            weights: Shape (voices,), or (v, voices).
-            of_voice: From a voice's name and items that somebody likes to its scores of them.
+            of_hot: From items that somebody likes to their scores.
             of_cold: From items that nobody likes to their scores, NaN where nothing is known of them.
         """
+        if count_positive(self.likes, items) == len(items):
+            return of_hot(items).astype(np.float32, copy=False)
         is_cold = self.are_cold(items)
-        some_are_cold = bool(is_cold.any())
-        hot = items[~is_cold] if some_are_cold else items
-        of_hot = np.zeros((*weights.shape[:-1], len(hot)))
-        for place, name in enumerate(self.voices):
-            weight = weights[..., place, None]
-            if weight.any():
-                of_hot += weight * of_voice(name, hot)
-        if not some_are_cold:
-            return of_hot.astype(np.float32)
-        scores = np.empty((*weights.shape[:-1], len(items)))
-        scores[..., ~is_cold] = of_hot
+        scored = of_hot(items[~is_cold])
+        scores = np.empty((*scored.shape[:-1], len(items)))
+        scores[..., ~is_cold] = scored
         scores[..., is_cold] = of_cold(items[is_cold])
         nameless = np.isnan(scores)
         if nameless.any():

@@ -60,7 +60,7 @@ class Opinion(ABC):
             shares: As `shares` gave them for these items.
 
         Returns:
-            float32, shape (p, c).
+            float32, shape (p, c); (1, c) where they are the same without any of them.
         """
         changes = self.history.weights_without_each(places) / self.history.weights
         return (changes @ shares).astype(np.float32, copy=False)

@@ -66,7 +66,10 @@ def reasons_for(
         explained = explain(model, prepared, chosen, scores, features_of)
     places = {place for of_item in explained for because, place, _ in of_item if because == "interaction"}
     names = view.names_of({taste.item_keys[place] for place in places})
-    interactions = {place: (names[taste.item_keys[place]][0], taste.events[place]) for place in places}
+    interactions = {
+        place: (names[key][0], taste.events.get(key))
+        for place, key in ((place, taste.item_keys[place]) for place in places)
+    }
     labels = features.labels_of(
         {
             _keys_of(because, taste, of_cold)[place]

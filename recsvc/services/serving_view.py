@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from recsvc.recommender.kernels import count_positive, find
 from recsvc.recommender.keys import locate
 from recsvc.recommender.model import Model
 from recsvc.recommender.newcomers import Newcomers
@@ -127,17 +128,17 @@ class ServingView:
                 self._members[category] = found
         return found
 
-    def indexes_of(self, item_keys: NDArray[Any]) -> NDArray[np.intp]:
-        """Item indexes of item keys, those left out that are in neither the model nor the catalogue.
+    def indexes_of(self, item_keys: NDArray[np.integer]) -> NDArray[np.intp]:
+        """Item indexes of item keys: first of those in the model, then of others in the catalogue.
 
         Args:
-            item_keys: Shape (m,).
+            item_keys: Shape (m,); what is in neither is left out.
         """
-        indexes = locate(self.item_keys[: self._of_model], item_keys)
-        if len(self.beside):
-            beside = locate(self.beside, item_keys)
-            indexes = np.where(beside >= 0, beside + self._of_model, indexes)
-        return indexes[indexes >= 0]
+        keys = item_keys.astype(np.int64, copy=False)
+        of_model = find(self.item_keys[: self._of_model], keys)
+        if self._of_model == len(self.item_keys):
+            return of_model
+        return np.concatenate([of_model, find(self.beside, keys) + self._of_model])
 
     @cached_property
     def _by_group(self) -> tuple[NDArray[np.int64], NDArray[np.intp]]:
@@ -150,8 +151,7 @@ class ServingView:
         """How many of some items anybody liked when the model was fitted."""
         if self.served is None:
             return 0
-        likes = self.served.model.likes
-        return int(np.count_nonzero(likes[indexes[indexes < len(likes)]]))
+        return count_positive(self.served.model.likes, indexes)
 
     def with_editions(self, indexes: NDArray[np.intp]) -> NDArray[np.intp]:
         """Item indexes, and those of all items in the same groups."""
@@ -165,7 +165,8 @@ class ServingView:
 
     def names_of(self, item_keys: Collection[int]) -> Names:
         """Ids and titles by item key; those that are not at hand are read."""
-        found = {key: name for key in item_keys if (name := self.names.get(key)) is not None}
+        names = zip(item_keys, map(self.names.get, item_keys), strict=True)
+        found = {key: name for key, name in names if name is not None}
         if len(found) < len(item_keys):
             read = items.titles([key for key in item_keys if key not in found])
             if len(self.names) < _MOST_NAMES:

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import islice
 
 import numpy as np
 from numpy.typing import NDArray
 
 from recsvc.config import current_config
 from recsvc.recommender.examples import History
-from recsvc.recommender.interactions import decay, strength
+from recsvc.recommender.interactions import decay
+from recsvc.recommender.kernels import likings
 from recsvc.recommender.keys import locate
 from recsvc.recommender.model import Model
 from recsvc.services.events import event_book
@@ -33,32 +33,33 @@ class Taste:
 
     Attributes:
         strategy: Where the list comes from.
-        history: In the model's indexes.
-        item_keys: Of the items of the history.
+        model: In whose indexes the history is.
+        history: What is liked, and how much.
         done: What the user did; nothing for a visitor.
         weights: Of each interaction.
         feature_keys: Of the user's features that the model knows.
     """
 
     strategy: str
+    model: Model
     history: History
-    item_keys: Sequence[int]
     done: UserHistory
     weights: Sequence[float]
     feature_keys: Sequence[int]
 
     @cached_property
-    def events(self) -> list[str | None]:
-        """Name of the event that says most of each item of the history; None where none is known."""
-        strongest: dict[int, tuple[float, int]] = {}
+    def item_keys(self) -> list[int]:
+        """Of the items of the history."""
+        keys: list[int] = self.model.item_keys[self.history.indexes].tolist()
+        return keys
+
+    @cached_property
+    def events(self) -> dict[int, str]:
+        """Item keys to the name of the event that says most of each; none of a visitor's items has one."""
         # By weight and code, so that of two events that say as much always the same one is named.
-        for item_key, event in zip(
-            self.done.item_keys, zip(self.weights, self.done.event_codes, strict=True), strict=True
-        ):
-            if item_key not in strongest or event > strongest[item_key]:
-                strongest[item_key] = event
+        told = sorted(zip(self.weights, self.done.event_codes, self.done.item_keys, strict=True))
         names = event_book().names
-        return [names.get(strongest[key][1]) if key in strongest else None for key in self.item_keys]
+        return {item_key: names[code] for _, code, item_key in told if code in names}
 
 
 def reads_times() -> bool:
@@ -81,9 +82,9 @@ def taste_of_user(view: ServingView, done: UserHistory, feature_keys: Sequence[i
     if feature_keys:
         places = locate(model.user_feature_keys, np.array(feature_keys, np.int64))
         feature_keys = [key for key, place in zip(feature_keys, places.tolist(), strict=True) if place >= 0]
+        places = places[places >= 0]
     weights = _weights(done)
-    item_keys, strengths = _strengths(done.item_keys, weights)
-    history, item_keys = _history(model, item_keys, strengths, places[places >= 0])
+    history = _history(model, done.item_keys, weights, places)
     if history.liked:
         was_trained_on = min(done.interaction_keys) <= _watermark(view)
         strategy = PERSONAL if was_trained_on else FOLDED_IN
@@ -91,28 +92,23 @@ def taste_of_user(view: ServingView, done: UserHistory, feature_keys: Sequence[i
         strategy = FEATURES
     else:
         return None
-    return Taste(strategy, history, item_keys, done, weights, feature_keys)
+    return Taste(strategy, model, history, done, weights, feature_keys)
 
 
 def taste_of_session(view: ServingView, item_keys: Sequence[int]) -> Taste | None:
     """What is known of a visitor who looked at some items, newest first; None where the model knows none."""
     if view.served is None:
         return None
-    strengths = np.ones(len(item_keys), np.float32)
-    history, item_keys = _history(view.served.model, item_keys, strengths, _NONE)
-    return Taste(FOLDED_IN, history, item_keys, UserHistory(), [], []) if history.liked else None
+    model = view.served.model
+    history = _history(model, item_keys, [1.0] * len(item_keys), _NONE)
+    return Taste(FOLDED_IN, model, history, UserHistory(), [], []) if history.liked else None
 
 
 def _history(
-    model: Model, item_keys: Sequence[int], strengths: NDArray[np.float32], feature_places: NDArray[np.intp]
-) -> tuple[History, Sequence[int]]:
-    """The history in the model's indexes, and the keys of the items that are in it."""
-    indexes = locate(model.item_keys, np.array(item_keys, np.int64))
-    is_in = (indexes >= 0) & (strengths != 0)
-    if is_in.all():
-        return History(indexes, strengths, feature_places), item_keys
-    kept = np.flatnonzero(is_in)
-    return History(indexes[kept], strengths[kept], feature_places), [item_keys[at] for at in kept.tolist()]
+    model: Model, item_keys: Sequence[int], weights: Sequence[float], features: NDArray[np.intp]
+) -> History:
+    indexes, strengths = likings(model.item_keys, item_keys, weights, _HISTORY_FOR_TASTE)
+    return History(indexes, strengths, features, model.blend.recency)
 
 
 def _weights(done: UserHistory) -> list[float]:
@@ -126,17 +122,6 @@ def _weights(done: UserHistory) -> list[float]:
     ages = [(newest - moment).total_seconds() / 86_400 for moment in done.occurred_at]
     decayed: list[float] = (np.array(weights) * decay(np.array(ages), half_life)).tolist()
     return decayed
-
-
-def _strengths(
-    item_keys: Sequence[int], weights: Sequence[float]
-) -> tuple[Sequence[int], NDArray[np.float32]]:
-    """Item keys of a history, newest first, and how much each is liked."""
-    summed: dict[int, float] = {}
-    for item_key, weight in zip(item_keys, weights, strict=True):
-        summed[item_key] = summed.get(item_key, 0.0) + weight
-    newest = list(islice(summed, _HISTORY_FOR_TASTE))
-    return newest, strength(np.fromiter(summed.values(), np.float32, len(newest)))
 
 
 def seen_by(done: UserHistory, *, include_seen: bool) -> list[int]:

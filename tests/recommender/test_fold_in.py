@@ -5,15 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from recsvc.recommender.fold_in import Systems, fold_in
+from recsvc.recommender.fold_in import Numbers, Systems, fold_in
 
 ALS = (1.0, 1.0, 0.0, 1.0, 0.0, np.nan)  # wanted as strong as they are, and trusted as much
 
 
 def systems_of(strengths, spectrum=None, numbers=ALS) -> Systems:
-    return Systems(
-        np.array(strengths, np.float32), spectrum, np.array([numbers], np.float32), [len(strengths)]
-    )
+    return Systems(np.array(strengths, np.float32), spectrum, [Numbers(*numbers)])
 
 
 def some(items: int, components: int, numbers=ALS) -> tuple[np.ndarray, Systems]:
@@ -58,7 +56,7 @@ def test_the_coefficients_make_the_vector(items, components):
     coefficients, vectors = folded(embeddings, systems)
 
     assert coefficients.shape == (1, items)
-    assert vectors == pytest.approx(coefficients @ embeddings / systems.bases, rel=1e-3, abs=1e-4)
+    assert vectors == pytest.approx(coefficients @ embeddings / systems.base(0), rel=1e-3, abs=1e-4)
 
 
 @pytest.mark.parametrize("items", [5, 6], ids=["among the items", "among the components"])
@@ -134,7 +132,7 @@ def test_without_a_spectrum_it_is_the_identity(items):
 @pytest.mark.parametrize("items", [4, 20], ids=["fewer items", "fewer components"])
 def test_what_is_given_is_left_as_it_is(items):
     embeddings, systems = some(items, 8)
-    given = embeddings, systems.strengths, systems.spectrum, systems.numbers
+    given = embeddings, systems.strengths, systems.spectrum
     before = [array.copy() for array in given]
 
     folded(embeddings, systems)

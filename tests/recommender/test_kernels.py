@@ -75,6 +75,174 @@ def test_the_best_are_the_beginning_of_the_full_stable_sort(of_kind, seed):
         assert of_kind.best_places(scores, most).tolist() == expected[:most]
 
 
+# --- keys
+
+GAPLESS = np.arange(10, 60, dtype=np.int32)
+FAR_APART = np.array([-7, 3, 4, 900, 2**31 - 1], np.int32)
+
+
+@pytest.mark.parametrize("known", [GAPLESS, FAR_APART, GAPLESS[::7].copy(), GAPLESS[:1]], ids=len)
+def test_each_key_is_found_where_it_is(of_kind, known):
+    found = of_kind.find(known, known[::-1].astype(np.int64))
+
+    assert found.tolist() == list(range(len(known)))[::-1]
+    assert found.dtype == np.intp
+
+
+@pytest.mark.parametrize("known", [GAPLESS, FAR_APART, GAPLESS[::7].copy(), GAPLESS[:0]], ids=len)
+def test_keys_that_are_not_there_are_found_nowhere(of_kind, known):
+    strange = {-(2**40), -8, 2, 5, 899, 901, 2**31, 2**31 + 10, 2**40} - set(known.tolist())
+
+    assert of_kind.find(known, np.array(sorted(strange))).tolist() == []
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_of_all_numbers_those_are_found_that_are_there(of_kind, seed):
+    """Whatever is missing between them, and whatever is asked for again."""
+    random = np.random.default_rng(seed)
+    known = np.flatnonzero(random.random(500) < random.random()).astype(np.int32)
+    keys = random.integers(-5, 505, 2_000)
+
+    assert known[of_kind.find(known, keys)].tolist() == keys[np.isin(keys, known)].tolist()
+
+
+# --- what a history says of items
+
+
+def test_what_is_done_with_an_item_adds_up(of_kind):
+    # log2(1 + 1 + 2) and log2(1 + 0.5), the newest first, item 12 being the third that is known.
+    places, strengths = of_kind.likings(GAPLESS, (12, 10, 12), [1.0, 0.5, 2.0], 9)
+
+    assert (places.dtype, strengths.dtype) == (np.intp, np.float32)
+    assert places.tolist() == [2, 0]
+    assert strengths.tolist() == [2, pytest.approx(np.log2(1.5))]
+
+
+def test_what_is_disliked_has_a_strength_below_nothing(of_kind):
+    assert [part.tolist() for part in of_kind.likings(GAPLESS, [10, 10], [1.0, -4.0], 9)] == [[0], [-2]]
+
+
+@pytest.mark.parametrize("keys", [[5, 11], [11, 2**40], [11, 12]], ids=["below", "beyond", "said nothing of"])
+def test_items_that_are_not_known_or_of_which_nothing_is_said_are_left_out(of_kind, keys):
+    weights = [1.0 if key != 12 else 0.0 for key in keys]
+
+    assert [part.tolist() for part in of_kind.likings(GAPLESS, keys, weights, 9)] == [[1], [1]]
+
+
+def test_what_takes_back_what_was_said_leaves_nothing(of_kind):
+    assert [part.tolist() for part in of_kind.likings(GAPLESS, [10, 10], [1.0, -1.0], 9)] == [[], []]
+
+
+def test_no_more_items_are_looked_at_than_wanted_and_all_that_was_done_with_them(of_kind):
+    """Item 5, which is not known, is one of the two that are looked at."""
+    assert [part.tolist() for part in of_kind.likings(GAPLESS, [5, 10, 11, 10], [1.0, 1, 1, 2], 2)] == [
+        [0],
+        [2],
+    ]
+    assert [part.tolist() for part in of_kind.likings(GAPLESS, [10], [1.0], 0)] == [[], []]
+
+
+def test_of_a_history_of_nothing_nothing_is_liked(of_kind):
+    assert [part.tolist() for part in of_kind.likings(GAPLESS, (), [], 9)] == [[], []]
+
+
+def test_as_many_weights_are_taken_as_there_are_interactions(of_kind):
+    for weights in ([], [1.0, 1.0]):
+        with pytest.raises(ValueError, match=r"argument|weights"):
+            of_kind.likings(GAPLESS, [10], weights, 9)
+
+
+def test_numbers_are_weighed_by_the_weights_of_their_places(of_kind):
+    weights, numbers = np.array([2, 3, 5], np.float32), np.array([10, 1, 0.5], np.float32)
+
+    assert of_kind.weighed(weights, np.array([2, 0, 2]), numbers).tolist() == [50, 2, 2.5]
+    assert of_kind.weighed(weights, NOTHING, numbers[:0]).tolist() == []
+
+
+def test_a_weight_that_is_not_there_is_refused(of_kind):
+    with pytest.raises(IndexError, match="3"):
+        of_kind.weighed(np.ones(3, np.float32), np.array([3]), np.ones(1, np.float32))
+
+
+def test_as_many_numbers_are_weighed_as_places_are_chosen():
+    compiled = importlib.import_module(f"{kernels.__name__}.compiled")
+
+    with pytest.raises(ValueError, match="2 weights are chosen for 1 numbers"):
+        compiled.weighed(np.ones(3, np.float32), np.array([0, 1]), np.ones(1, np.float32))
+
+
+# --- what each item counts for, and each voice
+
+BY_PLACE, OF_FEWER = np.array([3, 2, 1], np.float32), np.array([7, 5], np.float32)
+
+
+def test_without_a_liked_item_older_ones_move_up(of_kind):
+    found = of_kind.without_each(np.ones(3, np.float32), BY_PLACE, OF_FEWER, np.array([2, 0, 1]))
+
+    assert found.dtype == np.float32
+    assert found.tolist() == [[7, 5, 0], [0, 7, 5], [7, 0, 5]]
+
+
+def test_disliked_items_neither_move_nor_make_others_move(of_kind):
+    strengths, weights = np.array([-1, 2, -3, 4], np.float32), np.array([9, 3, 8, 2], np.float32)
+
+    found = of_kind.without_each(strengths, weights, OF_FEWER[:1], np.array([0, 1, 2, 3]))
+
+    assert found.tolist() == [[0, 3, 8, 2], [9, 0, 8, 7], [9, 3, 0, 2], [9, 7, 8, 0]]
+
+
+def test_without_its_only_item_a_history_is_empty(of_kind):
+    one = np.ones(1, np.float32)
+
+    assert of_kind.without_each(one, one, OF_FEWER[:0], FIRST).tolist() == [[0]]
+    assert of_kind.without_each(one[:0], one[:0], OF_FEWER[:0], NOTHING).shape == (0, 0)
+
+
+@pytest.mark.parametrize("place", [3, 10**6])
+def test_an_item_that_is_not_there_cannot_be_left_out(of_kind, place):
+    with pytest.raises(IndexError, match=str(place)):
+        of_kind.without_each(np.ones(3, np.float32), BY_PLACE, OF_FEWER, np.array([place]))
+
+
+def test_weights_of_other_items_are_not_taken_for_those_of_the_history_or_places_before_it():
+    compiled = importlib.import_module(f"{kernels.__name__}.compiled")
+
+    with pytest.raises(ValueError, match="2 items, and weights of 3"):
+        compiled.without_each(np.ones(2, np.float32), BY_PLACE, OF_FEWER, FIRST)
+    with pytest.raises(IndexError, match="-1"):
+        compiled.without_each(np.ones(3, np.float32), BY_PLACE, OF_FEWER, NONE)
+
+
+def test_scores_of_voices_are_added_up_by_their_weights(of_kind):
+    weights = np.array([[2, 9, 0.5], [1, 9, -1]])
+    scores = [np.array([[1, 2], [3, 4]], np.float32), None, np.array([[10, 20]], np.float32)]
+
+    # The second voice is not heard, and the third says the same in both rows.
+    found = of_kind.mixed(2, weights, scores)
+
+    assert found.dtype == np.float32
+    assert found.tolist() == [[2 + 5, 4 + 10], [3 - 10, 4 - 20]]
+    assert of_kind.mixed(3, weights[:, :0], []).tolist() == [[0, 0, 0], [0, 0, 0]]
+
+
+@pytest.mark.parametrize("shape", [(2, 3), (3, 2), (2, 1)], ids=str)
+def test_scores_of_another_shape_are_not_mixed(of_kind, shape):
+    with pytest.raises(ValueError, match="scores"):
+        of_kind.mixed(2, np.ones((2, 1)), [np.ones(shape, np.float32)])
+
+
+def test_as_many_voices_are_mixed_as_there_are_weights(of_kind):
+    with pytest.raises(ValueError, match=r"argument|weights"):
+        of_kind.mixed(2, np.ones((2, 1)), [])
+
+
+def test_what_is_above_nothing_is_counted_and_nothing_is_beyond_the_end(of_kind):
+    numbers = np.array([0, 5, -1, 2], np.int32)
+
+    assert of_kind.count_positive(numbers, np.array([0, 1, 2, 3, 4, 99, 1])) == 3
+    assert of_kind.count_positive(numbers, NOTHING) == 0
+
+
 # --- rows of a sparse matrix
 
 # 0 is related to 1 and 2, 1 to 0, 2 to nothing, 3 to all others.
@@ -186,6 +354,23 @@ def test_what_is_compiled_finds_near_what_plain_does(seed):
         found, related = compiled.nearest(*given)
         expected, of_expected = plain.nearest(*given)
         assert (found.tolist(), related) == (expected.tolist(), of_expected)
+
+
+@pytest.mark.parametrize("best", [slice(0, 10_000, 512), slice(100, 10_000, 512)], ids=["first", "others"])
+@pytest.mark.parametrize("are_excluded", [True, False])
+def test_where_the_best_are_is_of_no_account(best, are_excluded):
+    """Be they among those by which it is guessed what is worth a look; be they wanted or not."""
+    sums = np.random.default_rng(1).random(10_000).astype(np.float32)
+    for place in range(32):
+        sums[best.start + place : 10_000 : 512] += 1
+    excluded = np.flatnonzero(sums > 1) if are_excluded else NOTHING
+    given = sums, NOTHING, 200, np.ones(10_000, bool), excluded, None
+    compiled = importlib.import_module(f"{kernels.__name__}.compiled")
+
+    found, related = compiled.nearest(*given)
+
+    expected, of_expected = plain.nearest(*given)
+    assert (found.tolist(), related) == (expected.tolist(), of_expected)
 
 
 # --- rows in one byte a number
@@ -498,12 +683,13 @@ def test_numbers_of_other_items_are_not_taken_for_those_of_the_history():
     for wrong in (
         (embeddings, strengths[:3], spectrum, numbers, alike, FIRST, NONE),
         (embeddings, strengths, spectrum[:7], numbers, alike, FIRST, NONE),
-        (embeddings, strengths, spectrum, numbers[:, :5], alike, FIRST, NONE),
         (embeddings, strengths, spectrum, numbers, alike[:, :3], FIRST, NONE),
         (embeddings, strengths, spectrum, numbers, alike[:0], FIRST, NONE),
         (embeddings, strengths, spectrum, numbers, alike, FIRST, NOTHING),
     ):
         with pytest.raises(ValueError, match="do not belong together"):
             compiled.fold_in(*wrong)
+    with pytest.raises(ValueError, match="a system is of 6 numbers, and not 5"):
+        compiled.fold_in(embeddings, strengths, spectrum, numbers[:, :5], alike, FIRST, NONE)
     with pytest.raises(ValueError, match="no components"):
         compiled.fold_in(embeddings[:, :0], strengths, spectrum[:0], numbers, alike, FIRST, NONE)

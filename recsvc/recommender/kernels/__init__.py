@@ -12,8 +12,12 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from recsvc.recommender.kernels.plain import (
         best_places,
+        count_positive,
+        find,
         fold_in,
         greatest,
+        likings,
+        mixed,
         nearest,
         portions,
         products,
@@ -21,22 +25,30 @@ if TYPE_CHECKING:
         relate,
         rows,
         shares,
+        weighed,
+        without_each,
     )
 else:
     try:
         _chosen = import_module(f"{__name__}.compiled")
     except ImportError:
         from recsvc.recommender.kernels import plain as _chosen
-    best_places, nearest, shares = _chosen.best_places, _chosen.nearest, _chosen.shares
-    products, products_of_each, rows = _chosen.products, _chosen.products_of_each, _chosen.rows
-    fold_in, relate = _chosen.fold_in, _chosen.relate
-    greatest, portions = _chosen.greatest, _chosen.portions
+    best_places, count_positive, find = _chosen.best_places, _chosen.count_positive, _chosen.find
+    fold_in, greatest, likings = _chosen.fold_in, _chosen.greatest, _chosen.likings
+    mixed, nearest, portions = _chosen.mixed, _chosen.nearest, _chosen.portions
+    products, products_of_each, relate = _chosen.products, _chosen.products_of_each, _chosen.relate
+    rows, shares = _chosen.rows, _chosen.shares
+    weighed, without_each = _chosen.weighed, _chosen.without_each
 
 __all__ = [
     "IS_COMPILED",
     "best_places",
+    "count_positive",
+    "find",
     "fold_in",
     "greatest",
+    "likings",
+    "mixed",
     "nearest",
     "portions",
     "products",
@@ -44,6 +56,8 @@ __all__ = [
     "relate",
     "rows",
     "shares",
+    "weighed",
+    "without_each",
 ]
 
 IS_COMPILED = relate.__module__ != f"{__name__}.plain"

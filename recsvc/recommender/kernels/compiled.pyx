@@ -9,7 +9,7 @@ import numpy as np
 
 from recsvc.recommender.kernels import plain
 
-from libc.math cimport isnan, sqrt
+from libc.math cimport copysignf, fabsf, isnan, log2f, sqrt
 from libc.stdint cimport int8_t, int32_t, int64_t, uint8_t
 
 cdef extern from *:
@@ -164,23 +164,32 @@ cdef extern from *:
                 whitened[row * length + column] = rows[row * length + column] * factors[column];
     }
 
-    /* Adds up rows, some at once, each times its weight; then multiplies each component with its factor, if any. */
+    /* Adds up rows, each times its weight, for every answer of a system; then multiplies each component with its
+       factor, if any. Some components of all rows at a time: they stay at hand for all answers. */
     FOR_EACH_PROCESSOR
-    static void add_rows(const float *restrict rows, const float *restrict weights, ptrdiff_t count, ptrdiff_t length,
-                         const float *restrict factors, float *restrict sums) {
-        for (ptrdiff_t first = 0; first < count; first += BESIDE) {
-            const float *some[BESIDE];
-            float of_some[BESIDE];
-            for (int other = 0; other < BESIDE; other++) {
-                some[other] = rows + (first + other < count ? first + other : first) * length;
-                of_some[other] = first + other < count ? weights[first + other] : 0;
+    static void add_rows(const float *rows, ptrdiff_t count, ptrdiff_t length, const float *factors,
+                         const float *weights, const ptrdiff_t *of_each, ptrdiff_t system, ptrdiff_t answers,
+                         float *found) {
+        for (ptrdiff_t first = 0; first < length; first += LANES) {
+            ptrdiff_t lanes = length - first < LANES ? length - first : LANES;
+            for (ptrdiff_t answer = 0; answer < answers; answer++) {
+                float sums[LANES] = {0};
+                if (of_each[answer] != system)
+                    continue;
+                for (ptrdiff_t row = 0; row < count; row++) {
+                    const float *some = rows + row * length + first;
+                    float weight = weights[answer * count + row];
+                    if (lanes == LANES)
+                        for (int lane = 0; lane < LANES; lane++)
+                            sums[lane] += weight * some[lane];
+                    else
+                        for (ptrdiff_t lane = 0; lane < lanes; lane++)
+                            sums[lane] += weight * some[lane];
+                }
+                for (ptrdiff_t lane = 0; lane < lanes; lane++)
+                    found[answer * length + first + lane] = sums[lane] * (factors ? factors[first + lane] : 1);
             }
-            for (ptrdiff_t column = 0; column < length; column++)
-                for (int other = 0; other < BESIDE; other++)
-                    sums[column] += of_some[other] * some[other][column];
         }
-        for (ptrdiff_t column = 0; factors && column < length; column++)
-            sums[column] *= factors[column];
     }
 
     /* What is added to I for each two rows: their product times the roots of both. */
@@ -268,11 +277,14 @@ cdef extern from *:
     )
     void add_rows(
         const float *rows,
-        const float *weights,
         Py_ssize_t count,
         Py_ssize_t length,
         const float *factors,
-        float *sums,
+        const float *weights,
+        const Py_ssize_t *of_each,
+        Py_ssize_t system,
+        Py_ssize_t answers,
+        float *found,
     )
     void multiply_rows(const float *rows, Py_ssize_t count, Py_ssize_t length, double *products)
     void count_rows(const double *products, const double *roots, Py_ssize_t size, double *matrix)
@@ -301,7 +313,7 @@ cdef extern from *:
         float *products,
     )
 
-cdef enum:  # the columns of a system's numbers
+cdef enum:  # a system's numbers
     WANTING = 0
     COUNTING = 1
     UNOBSERVED = 2
@@ -314,11 +326,90 @@ cdef enum:
     NUMBERS_A_LINE = 16
     AT_ONCE = 512
     ROUNDS = 3
+    SAMPLED = 16  # one in so many
+    SPARSE = 4  # places of a table for each that is taken
+    NOWHERE = -1
     FEW = 100  # items of a history; of more, what LAPACK takes to begin is little
 
 ctypedef fused real:
     float
     double
+
+
+def find(const int32_t[::1] known, const int64_t[::1] keys):
+    cdef Py_ssize_t row, place, length = 0
+    room = np.empty(keys.shape[0], np.intp)
+    cdef Py_ssize_t[::1] found = room
+    for row in range(keys.shape[0]):
+        place = _place_of(keys[row], known)
+        if place >= 0:
+            found[length] = place
+            length += 1
+    return room[:length]
+
+
+def likings(const int32_t[::1] known, keys, weights, Py_ssize_t most):
+    cdef Py_ssize_t row, place, length = 0, kept = 0, count = len(keys)
+    cdef dict rows = {}
+    if len(weights) != count:
+        raise ValueError(f"{count} keys, and {len(weights)} weights")
+    most = min(most, count)
+    room, liked = np.empty(most, np.intp), np.empty(most, np.float32)
+    cdef Py_ssize_t[::1] found = room
+    cdef float[::1] strengths = liked
+    cdef double[::1] summed = np.empty(most)
+    cdef float weight
+    for key, added in zip(keys, weights):
+        of_key = rows.get(key)
+        if of_key is not None:
+            summed[<Py_ssize_t>of_key] += <double>added
+        elif length < most:
+            rows[key] = length
+            found[length], summed[length] = _place_of(key, known), added
+            length += 1
+    for row in range(length):
+        place, weight = found[row], <float>summed[row]
+        weight = copysignf(log2f(1 + fabsf(weight)), weight)
+        if place >= 0 and weight != 0:
+            found[kept], strengths[kept] = place, weight
+            kept += 1
+    return room[:kept], liked[:kept]
+
+
+def weighed(const float[::1] weights, const Py_ssize_t[::1] chosen, const float[::1] numbers):
+    cdef Py_ssize_t row
+    if numbers.shape[0] != chosen.shape[0]:
+        raise ValueError(f"{chosen.shape[0]} weights are chosen for {numbers.shape[0]} numbers")
+    products = np.empty(chosen.shape[0], np.float32)
+    cdef float[::1] found = products
+    for row in range(chosen.shape[0]):
+        if not 0 <= chosen[row] < weights.shape[0]:
+            raise IndexError(f"weight {chosen[row]} is none of {weights.shape[0]}")
+        found[row] = weights[chosen[row]] * numbers[row]
+    return products
+
+
+def without_each(
+    const float[::1] strengths, const float[::1] weights, const float[::1] fewer, const Py_ssize_t[::1] places
+):
+    cdef Py_ssize_t items = strengths.shape[0], row, place, item, liked
+    if weights.shape[0] != items:
+        raise ValueError(f"{items} items, and weights of {weights.shape[0]}")
+    found = np.empty((places.shape[0], items), np.float32)
+    cdef float[:, ::1] written = found
+    for row in range(places.shape[0]):
+        place, liked = places[row], 0
+        if not 0 <= place < items:
+            raise IndexError(f"place {place} is none of {items}")
+        for item in range(items):
+            if item == place:
+                written[row, item] = 0
+            elif strengths[item] > 0 and strengths[place] > 0 and liked < fewer.shape[0]:
+                written[row, item] = fewer[liked]
+                liked += 1
+            else:
+                written[row, item] = weights[item]
+    return found
 
 
 def relate(
@@ -353,23 +444,27 @@ def shares(
     const float[::1] counting,
     const Py_ssize_t[::1] wanted,
 ):
-    cdef Py_ssize_t size = bounds.shape[0] - 1, row, entry, column
+    cdef Py_ssize_t size = bounds.shape[0] - 1, row, entry, column, slots = 1
     _check(bounds, items, weights, history, counting)
     found = np.zeros((history.shape[0], wanted.shape[0]), np.float32)
     cdef float[:, ::1] added = found
-    # 0 is of all other items.
-    cdef int32_t[::1] columns = np.zeros(size, np.int32)
+    # A bit tells of most items that they are not wanted, and a small table where the others are: both stay at hand.
+    while slots < SPARSE * wanted.shape[0]:
+        slots *= 2
+    cdef int32_t[::1] columns = np.full(slots, NOWHERE, np.int32)
+    cdef uint8_t[::1] is_wanted = np.zeros(size // 8 + 1, np.uint8)
     for column in range(wanted.shape[0]):
         if not 0 <= wanted[column] < size:
             raise IndexError(f"item {wanted[column]} is none of {size}")
-        columns[wanted[column]] = column + 1
+        is_wanted[wanted[column] >> 3] |= 1 << (wanted[column] & 7)
+        columns[_slot_of(wanted[column], columns, wanted)] = column
     for row in range(history.shape[0]):
         for entry in range(bounds[history[row]], bounds[history[row] + 1]):
             if not 0 <= items[entry] < size:
                 raise IndexError(f"a related item is none of {size}")
-            column = columns[items[entry]]
-            if column:
-                added[row, column - 1] = weights[entry] * counting[row]
+            if is_wanted[items[entry] >> 3] >> (items[entry] & 7) & 1:
+                column = columns[_slot_of(items[entry], columns, wanted)]
+                added[row, column] = weights[entry] * counting[row]
     return found
 
 
@@ -382,32 +477,14 @@ def nearest(
     const Py_ssize_t[::1] members,
 ):
     cdef const uint8_t[::1] is_open = recommendable.view(np.uint8)
-    cdef Py_ssize_t size = sums.shape[0], begin, place, item, found, length = 0, distinct = 0, related
-    cdef Py_ssize_t left_out = 0, member = 0  # how far those have come that ascend with the items
-    cdef float least = 0
+    cdef Py_ssize_t size = sums.shape[0], place, length, distinct = 0, related
     room = np.empty(ROUNDS * most + AT_ONCE + others.shape[0], np.intp)
     cdef Py_ssize_t[::1] chosen = room
     if is_open.shape[0] < size:
         raise ValueError(f"of {size} items {is_open.shape[0]} are told whether lists may hold them")
-    for begin in range(0, size if most else 0, AT_ONCE):
-        found = collect(&sums[0], begin, min(begin + AT_ONCE, size), least, &chosen[length])
-        for place in range(length, length + found):
-            item = chosen[place]
-            left_out = _up_to(item, excluded, left_out)
-            if not is_open[item] or _stands_at(left_out, excluded, item):
-                continue
-            if members is not None:
-                member = _up_to(item, members, member)
-                if not _stands_at(member, members, item):
-                    continue
-            chosen[length] = item
-            length += 1
-        if length > ROUNDS * most:
-            least = _keep_best(sums, chosen, length, most)
-            length = most
-    if length > most:
-        _keep_best(sums, chosen, length, most)
-        length = most
+    length = _greatest_allowed(sums, _exceeded_by(sums, 2 * most), most, is_open, excluded, members, chosen)
+    if length < most:
+        length = _greatest_allowed(sums, 0, most, is_open, excluded, members, chosen)
     related = length
     for place in range(others.shape[0]):
         if not 0 <= others[place] < is_open.shape[0]:
@@ -485,6 +562,40 @@ def products_of_each(
     return found
 
 
+def mixed(Py_ssize_t length, const double[:, :] weights, scores):
+    cdef Py_ssize_t rows = weights.shape[0], row, voice, place
+    cdef double weight
+    cdef const float[:, ::1] given
+    cdef double[:, ::1] summed = np.zeros((rows, length))
+    if weights.shape[1] != len(scores):
+        raise ValueError(f"{weights.shape[1]} weights for {len(scores)} voices")
+    for voice, of_voice in enumerate(scores):
+        if of_voice is None:
+            continue
+        given = of_voice
+        if given.shape[1] != length or given.shape[0] != rows and given.shape[0] != 1:
+            raise ValueError(f"{given.shape[0]} × {given.shape[1]} scores, and not {rows} × {length}")
+        for row in range(rows):
+            weight = weights[row, voice]
+            for place in range(length):
+                summed[row, place] += weight * given[row if given.shape[0] > 1 else 0, place]
+    sums = np.empty((rows, length), np.float32)
+    cdef float[:, ::1] written = sums
+    for row in range(rows):
+        for place in range(length):
+            written[row, place] = <float>summed[row, place]
+    return sums
+
+
+def count_positive(const int32_t[::1] numbers, const Py_ssize_t[::1] chosen):
+    cdef Py_ssize_t place, count = 0
+    for place in range(chosen.shape[0]):
+        if not 0 <= chosen[place]:
+            raise IndexError(f"place {chosen[place]} is none")
+        count += chosen[place] < numbers.shape[0] and numbers[chosen[place]] > 0
+    return count
+
+
 def greatest(const float[:, :] added, Py_ssize_t most):
     cdef Py_ssize_t rows = added.shape[0], columns = added.shape[1], column, row, place, length
     most = min(most, rows)
@@ -544,16 +655,29 @@ def fold_in(embeddings, strengths, spectrum, numbers, weights, of_each, left_out
         raise ValueError("embeddings of no components")
     if items > min(components, FEW):
         return plain.fold_in(embeddings, strengths, spectrum, numbers, weights, of_each, left_out)
-    return _fold_in(np.ascontiguousarray(embeddings), strengths, spectrum, numbers, weights, of_each, left_out)
+    table = _table(numbers)
+    return _fold_in(np.ascontiguousarray(embeddings), strengths, spectrum, table, weights, of_each, left_out)
+
+
+def _table(numbers):
+    cdef Py_ssize_t system, column
+    table = np.empty((len(numbers), NUMBERS))
+    cdef double[:, ::1] written = table
+    for system, of_system in enumerate(numbers):
+        if len(of_system) != NUMBERS:
+            raise ValueError(f"a system is of {NUMBERS} numbers, and not {len(of_system)}")
+        for column in range(NUMBERS):
+            written[system, column] = of_system[column]
+    return table
 
 
 def _fold_in(
     const float[:, ::1] embeddings,
     const float[:] strengths,
     const float[::1] spectrum,
-    const float[:, :] numbers,
+    const double[:, ::1] numbers,
     const float[:, :] weights,
-    const Py_ssize_t[:] of_each,
+    const Py_ssize_t[::1] of_each,
     const Py_ssize_t[:] left_out,
 ):
     cdef Py_ssize_t items = embeddings.shape[0], length = embeddings.shape[1], most = of_each.shape[0]
@@ -594,9 +718,17 @@ def _fold_in(
         _solve_each(
             products, triangle, of_item, left, summed, right, system, of_each, left_out, found, numbers[system, SCORE]
         )
-        for row in range(most):
-            if of_each[row] == system:
-                add_rows(rows, &found[row, 0], items, length, &factors[0] if is_whitened else NULL, &solved[row, 0])
+        add_rows(
+            rows,
+            items,
+            length,
+            &factors[0] if is_whitened else NULL,
+            &found[0, 0],
+            &of_each[0],
+            system,
+            most,
+            &solved[0, 0],
+        )
     return coefficients, vectors
 
 
@@ -624,7 +756,7 @@ cdef int _solve_each(
     const double[:, ::1] summed,
     double[::1] right,
     Py_ssize_t system,
-    const Py_ssize_t[:] of_each,
+    const Py_ssize_t[::1] of_each,
     const Py_ssize_t[:] left_out,
     float[:, ::1] found,
     double score,
@@ -672,9 +804,9 @@ cdef int _check_systems(
     const float[:, ::1] embeddings,
     const float[:] strengths,
     const float[::1] spectrum,
-    const float[:, :] numbers,
+    const double[:, ::1] numbers,
     const float[:, :] weights,
-    const Py_ssize_t[:] of_each,
+    const Py_ssize_t[::1] of_each,
     const Py_ssize_t[:] left_out,
 ) except -1:
     """Raises where something is not there."""
@@ -683,7 +815,6 @@ cdef int _check_systems(
         not items
         or strengths.shape[0] != items
         or spectrum is not None and spectrum.shape[0] != length
-        or numbers.shape[1] != NUMBERS
         or of_each.shape[0] != left_out.shape[0]
         or weights.shape[0] != of_each.shape[0]
         or weights.shape[1] != items
@@ -729,6 +860,55 @@ cdef int _check_rows(
     return 0
 
 
+cdef float _exceeded_by(const float[::1] sums, Py_ssize_t many):
+    """A number above 0 that about so many exceed, by a sample; 0 where it cannot tell."""
+    cdef Py_ssize_t wanted = many // SAMPLED, begin, place, found, length = 0, size = sums.shape[0]
+    cdef float[::1] kept = np.empty(wanted, np.float32)
+    cdef Py_ssize_t[::1] places = np.empty(wanted, np.intp), some = np.empty(AT_ONCE, np.intp)
+    cdef float least = 0
+    for begin in range(0, size if wanted else 0, AT_ONCE):
+        found = collect(&sums[0], begin, min(begin + AT_ONCE // SAMPLED, size), least, &some[0])
+        for place in range(found):
+            if length < wanted or sums[some[place]] > least:
+                length = _offer(kept, places, length, wanted, sums[some[place]], some[place])
+                least = kept[0] if length == wanted else 0
+    return least
+
+
+cdef Py_ssize_t _greatest_allowed(
+    const float[::1] sums,
+    float least,
+    Py_ssize_t most,
+    const uint8_t[::1] is_open,
+    const Py_ssize_t[::1] excluded,
+    const Py_ssize_t[::1] members,
+    Py_ssize_t[::1] chosen,
+) noexcept:
+    """Finds so many with the greatest sums above the least that is of use; returns how many there are."""
+    cdef Py_ssize_t size = sums.shape[0], begin, place, item, found, length = 0
+    cdef Py_ssize_t left_out = 0, member = 0  # how far those have come that ascend with the items
+    for begin in range(0, size if most else 0, AT_ONCE):
+        found = collect(&sums[0], begin, min(begin + AT_ONCE, size), least, &chosen[length])
+        for place in range(length, length + found):
+            item = chosen[place]
+            left_out = _up_to(item, excluded, left_out)
+            if not is_open[item] or _stands_at(left_out, excluded, item):
+                continue
+            if members is not None:
+                member = _up_to(item, members, member)
+                if not _stands_at(member, members, item):
+                    continue
+            chosen[length] = item
+            length += 1
+        if length > ROUNDS * most:
+            least = _keep_best(sums, chosen, length, most)
+            length = most
+    if length > most:
+        _keep_best(sums, chosen, length, most)
+        length = most
+    return length
+
+
 cdef bint _is_allowed(
     Py_ssize_t item,
     const uint8_t[::1] is_open,
@@ -765,6 +945,36 @@ cdef float _keep_best(
     for left in range(1, most):
         worst = min(worst, scores[items[left]])
     return worst
+
+
+cdef inline Py_ssize_t _slot_of(
+    Py_ssize_t item, const int32_t[::1] columns, const Py_ssize_t[::1] wanted
+) noexcept:
+    """Where in a table the column of an item is, or would be: at its own number, or as soon after as may be."""
+    cdef Py_ssize_t slot = item & (columns.shape[0] - 1)
+    while columns[slot] != NOWHERE and wanted[columns[slot]] != item:
+        slot = (slot + 1) & (columns.shape[0] - 1)
+    return slot
+
+
+cdef Py_ssize_t _place_of(int64_t key, const int32_t[::1] ascending) noexcept:
+    """Where a key is, -1 if nowhere. Keys are dense: it is looked for where it would be if none were missing."""
+    cdef Py_ssize_t low, high = ascending.shape[0] - 1, step = 1, middle
+    if high < 0 or key < ascending[0] or key > ascending[high]:
+        return -1
+    high = min(high, key - ascending[0])
+    low = high
+    while ascending[low] > key:  # which the first is not
+        high = low
+        low = max(low - step, 0)
+        step *= 2
+    while low < high:
+        middle = (low + high) // 2
+        if ascending[middle] < key:
+            low = middle + 1
+        else:
+            high = middle
+    return low if ascending[low] == key else -1
 
 
 cdef bint _is_in(Py_ssize_t item, const Py_ssize_t[::1] ascending) noexcept:

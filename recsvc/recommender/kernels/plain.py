@@ -2,17 +2,117 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from itertools import islice
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import lapack
 
+from recsvc.recommender.interactions import strength
+from recsvc.recommender.keys import locate
+
 # The stubs of SciPy's versions differ in which shapes they say it takes.
 _dposv: Callable[..., Any] = lapack.dposv
 
 NOT_FINITE = "a history cannot be folded in: its embeddings are not finite"
+
+
+def find(known: NDArray[np.int32], keys: NDArray[np.int64]) -> NDArray[np.intp]:
+    """Finds keys among others.
+
+    Args:
+        known: int32, shape (n,), distinct, ascending.
+        keys: int64, shape (m,).
+
+    Returns:
+        Their places, in the order of the keys; of those that are not there, none.
+    """
+    places = locate(known, keys)
+    return places[places >= 0]
+
+
+def likings(
+    known: NDArray[np.int32], keys: Sequence[int], weights: Sequence[float], most: int
+) -> tuple[NDArray[np.intp], NDArray[np.float32]]:
+    """Adds up what interactions say of a liking, by item.
+
+    Args:
+        known: int32, shape (n,), distinct, ascending: keys of the items that are of use.
+        keys: Of the item of each interaction, newest first.
+        weights: What each says.
+        most: With how many items, the newest first, whether of use or not; what was done with others is
+            passed over.
+
+    Returns:
+        Places of the items among those known, newest first, shape (h,); and how much each is liked, float32,
+        shape (h,). Those that are not known, or of which nothing is said, are left out.
+
+    Raises:
+        ValueError: There are not as many weights as keys.
+    """
+    summed: dict[int, float] = {}
+    for key, weight in zip(keys, weights, strict=True):
+        summed[key] = summed.get(key, 0.0) + weight
+    newest = list(islice(summed, most))
+    strengths = strength(np.fromiter(summed.values(), np.float32, len(newest)))
+    places = locate(known, np.array(newest, np.int64))
+    kept = (places >= 0) & (strengths != 0)
+    return places[kept], strengths[kept]
+
+
+def weighed(
+    weights: NDArray[np.float32], chosen: NDArray[np.intp], numbers: NDArray[np.float32]
+) -> NDArray[np.float32]:
+    """Multiplies numbers with some weights.
+
+    Args:
+        weights: float32, shape (n,).
+        chosen: Places in `weights`, shape (h,).
+        numbers: float32, shape (h,).
+
+    Returns:
+        float32, shape (h,).
+
+    Raises:
+        IndexError: A place is none of n.
+    """
+    found: NDArray[np.float32] = weights[chosen] * numbers
+    return found
+
+
+def without_each(
+    strengths: NDArray[np.float32],
+    weights: NDArray[np.float32],
+    fewer: NDArray[np.float32],
+    places: NDArray[np.intp],
+) -> NDArray[np.float32]:
+    """What the items of a history count for once one is not there, at a time.
+
+    Without a liked item, those after it move up among those that are liked.
+
+    Args:
+        strengths: float32, shape (h,): above 0 where the item is liked.
+        weights: float32, shape (h,): what each counts for while all are there.
+        fewer: float32: what the liked ones count for, in their order, where one is missing.
+        places: Of the items to leave out, shape (p,).
+
+    Returns:
+        float32, shape (p, h); 0 for the item left out.
+
+    Raises:
+        IndexError: A place is none of h.
+    """
+    found = np.repeat(weights[None], len(places), axis=0)
+    is_liked = strengths > 0
+    if len(fewer):
+        among_liked = np.cumsum(is_liked) - 1
+        moved = among_liked - (np.arange(len(strengths)) > places[:, None])
+        moves = is_liked & is_liked[places, None]
+        found[moves] = fewer[np.clip(moved, 0, len(fewer) - 1)][moves]
+    found[np.arange(len(places)), places] = 0
+    return found
 
 
 def relate(
@@ -196,6 +296,43 @@ def products_of_each(
     return found
 
 
+def mixed(
+    length: int, weights: NDArray[np.float64], scores: Sequence[NDArray[np.float32] | None]
+) -> NDArray[np.float32]:
+    """Adds up the scores of voices, each times its weight.
+
+    Args:
+        length: c, how many scores are in a row.
+        weights: float64, shape (r, v).
+        scores: Of each voice, float32, shape (r, c), or (1, c) where all rows are alike; None of one that is
+            not heard.
+
+    Returns:
+        float32, shape (r, c).
+
+    Raises:
+        ValueError: The scores of a voice have another shape, or there are not as many weights as voices.
+    """
+    summed = np.zeros((len(weights), length))
+    for of_voice, weight in zip(scores, weights.T, strict=True):
+        if of_voice is None:
+            continue
+        if of_voice.shape not in {(len(weights), length), (1, length)}:
+            raise ValueError(f"scores of shape {of_voice.shape} for {len(weights)} × {length}")
+        summed += weight[:, None] * of_voice
+    return summed.astype(np.float32)
+
+
+def count_positive(numbers: NDArray[np.int32], chosen: NDArray[np.intp]) -> int:
+    """How many of some numbers are above 0.
+
+    Args:
+        numbers: int32, shape (n,).
+        chosen: Places in `numbers`, shape (c,); those beyond it are of no number.
+    """
+    return int(np.count_nonzero(numbers[chosen[chosen < len(numbers)]] > 0))
+
+
 def greatest(added: NDArray[np.float32], most: int) -> NDArray[np.intp]:
     """Places of the greatest of each column, the first of equal ones first.
 
@@ -232,7 +369,7 @@ def fold_in(
     embeddings: NDArray[np.float32],
     strengths: NDArray[np.float32],
     spectrum: NDArray[np.float32] | None,
-    numbers: NDArray[np.float32],
+    numbers: Sequence[tuple[float, ...]],
     weights: NDArray[np.float32],
     of_each: NDArray[np.intp],
     left_out: NDArray[np.intp],
@@ -243,7 +380,7 @@ def fold_in(
         embeddings: float32, shape (h, d); at least one item.
         strengths: float32, shape (h,).
         spectrum: float32, shape (d,); None for the identity.
-        numbers: float32, shape (k, 6), of each of k systems.
+        numbers: Of each of k systems: wanting, counting, unobserved, disliked, ridge and score.
         weights: What the items of the history count for in each row of the answers, float32, shape (p, h).
         of_each: Which system each row of the answers solves, shape (p,).
         left_out: Place in the history of the item that each row does without, shape (p,); -1 for none.
@@ -289,7 +426,7 @@ def fold_in(
 def _among_items(
     whitened: NDArray[np.float32],
     roots: NDArray[np.float32],
-    left: NDArray[np.float32],
+    left: NDArray[np.floating],
     without: NDArray[np.intp],
     places: NDArray[np.intp],
 ) -> NDArray[np.float64]:
@@ -312,7 +449,7 @@ def _among_items(
 def _among_components(
     whitened: NDArray[np.float32],
     roots: NDArray[np.float32],
-    left: NDArray[np.float32],
+    left: NDArray[np.floating],
     without: NDArray[np.intp],
     places: NDArray[np.intp],
 ) -> NDArray[np.float64]:

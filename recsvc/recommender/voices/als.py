@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -16,6 +16,7 @@ from threadpoolctl import threadpool_limits
 from recsvc.recommender.examples import DISLIKED_WEIGHT, Examples, History
 from recsvc.recommender.factors import DAMPING, FoldedInVoice, damp
 from recsvc.recommender.fold_in import Numbers, Systems
+from recsvc.recommender.kernels import weighed
 from recsvc.recommender.one_byte import OneByteRows, rounded
 from recsvc.recommender.voice import Arrays, OnProgress, Parameters, checked
 
@@ -113,11 +114,10 @@ class AlternatingLeastSquares(FoldedInVoice):
         whitened = solve_triangular(np.linalg.cholesky(gram), factors.T, lower=True).T
         return cls(whitened.astype(np.float32), np.float32(parameters["confidence"] * scale) * by_item)
 
-    def systems(self, history: History, left_out: NDArray[np.float32]) -> Systems:
+    def systems(self, history: History, left_out: Sequence[float]) -> Systems:
         """What is solved: an unobserved item is wanted as 0, a liked one as 1, each with its confidence."""
-        liked = history.liked - (left_out > 0)
-        numbers = [_numbers(others) for others in liked.tolist()]
-        return Systems.of(history.strengths * self.confidence[history.indexes], None, numbers, liked)
+        numbers = [_numbers(history.liked - (without > 0)) for without in left_out]
+        return Systems(weighed(self.confidence, history.indexes, history.strengths), None, numbers)
 
     def kinds(self, strengths: NDArray[np.float32]) -> NDArray[np.float32]:
         """A system tells how many items are liked, and nothing else of them all."""

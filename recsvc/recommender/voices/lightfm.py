@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, Self
@@ -143,7 +143,7 @@ class LightFMHybrid(FoldedInVoice):
             estimator=estimator,
         )
 
-    def systems(self, history: History, left_out: NDArray[np.float32]) -> Systems:
+    def systems(self, history: History, left_out: Sequence[float]) -> Systems:
         """What is solved: the history's items are wanted by their strengths, disliked ones at 0.
 
         Penalties are relative to the embeddings' size, so that one set of constants serves every model. WARP
@@ -151,9 +151,8 @@ class LightFMHybrid(FoldedInVoice):
         by how much each item is wanted, is made `_MEAN_SCORE`, on which full biases fit. The more is liked,
         the less a user's features count.
         """
-        numbers = [self._numbers(history, without) for without in left_out.tolist()]
-        liked = history.liked - (left_out > 0)
-        return Systems.of(history.strengths, self.spectrum, numbers, liked)
+        numbers = [self._numbers(history, without) for without in left_out]
+        return Systems(history.strengths, self.spectrum, numbers)
 
     def _numbers(self, history: History, without: float) -> Numbers:
         """Of a system, for a history without an item of some strength."""
@@ -189,9 +188,9 @@ class LightFMHybrid(FoldedInVoice):
         self, vectors: NDArray[np.float32], history: History, liked: int | NDArray[np.intp]
     ) -> NDArray[np.float32]:
         """Adds what the user's features say; all that is known of somebody who likes nothing."""
-        lacks = np.asarray(len(history.features) > 0 or ~vectors.any(axis=-1, keepdims=True))
-        if not lacks.any():
+        if not len(history.features) and vectors.all():  # as a rule, and quickly told
             return vectors
+        lacks = len(history.features) > 0 or ~vectors.any(axis=-1, keepdims=True)
         share = _FEATURES_AS_ITEMS / (liked + _FEATURES_AS_ITEMS)
         of_features = self.user_features[history.features].sum(axis=0)
         of_features = of_features / np.sqrt(max(len(history.features), 1)) + self.mean_user

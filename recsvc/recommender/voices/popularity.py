@@ -35,8 +35,8 @@ class PopularOpinion(Opinion):
     def score_without_each(
         self, places: NDArray[np.intp], items: NDArray[np.intp], shares: NDArray[np.float32]
     ) -> NDArray[np.float32]:
-        """The same scores once more."""
-        return np.broadcast_to(self.scores[items], (len(places), len(items)))
+        """The same scores, whatever is left out: shape (1, c)."""
+        return self.score(items)[None]
 
 
 @dataclass(frozen=True)

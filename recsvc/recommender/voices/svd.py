@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from recsvc.recommender.examples import Examples, History
 from recsvc.recommender.factors import FactorOpinion, FactorVoice, damp, multiply
+from recsvc.recommender.kernels import weighed
 from recsvc.recommender.one_byte import OneByteRows, rounded
 from recsvc.recommender.variations import Variations
 from recsvc.recommender.voice import Arrays, OnProgress, Parameters, checked
@@ -94,7 +95,7 @@ class TruncatedSVD(FactorVoice):
     def opinion(self, history: History) -> FactorOpinion:
         """The user's vector, and what it is made of: how much each item of the history counts."""
         embeddings = self.embeddings[history.indexes]
-        coefficients: NDArray[np.float32] = history.counting * self.sources[history.indexes]
+        coefficients: NDArray[np.float32] = weighed(self.sources, history.indexes, history.counting)
         vector: NDArray[np.float32] = coefficients @ embeddings
         return FactorOpinion(self, history, embeddings, coefficients, vector)
 

@@ -160,7 +160,7 @@ def test_a_shorter_history_is_trusted_less(history_of):
     voice = voice_of([[2, 1], [2, 1]])
 
     def base(strengths):
-        return voice.systems(history_of(strengths), np.zeros(1, np.float32)).bases[0]
+        return voice.systems(history_of(strengths), [0.0]).base(0)
 
     assert base({0: 1}) == pytest.approx([4 + 5.75 * 2.5, 1 + 5.75 * 2.5])
     assert base({0: 1, 1: 1}) == pytest.approx([4 + 3.25 * 2.5, 1 + 3.25 * 2.5])
