@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from recsvc.recommender import kernels
 from recsvc.recommender.model import Model
-from recsvc.recommender.scoring import Prepared, Terms
+from recsvc.recommender.scoring import Prepared
 
 MOST_NAMED = 5
 _DIGITS = 1_000  # shares are told in thousandths
@@ -53,42 +53,26 @@ def explain(
     if not prepared.opinions:
         return [[_POPULAR] for _ in items]
     terms = model.terms(prepared, items)
-    rest = scores - terms.by_history.sum(axis=0) - terms.by_features.sum(axis=0)
-    places, falls = _named(model, prepared, items, scores, terms)
-    named, features = len(places), len(terms.by_features)
-    parts = np.zeros((named + 1 + features + 1, len(items)))
-    of_history = np.maximum(terms.by_history, 0)
-    np.copyto(parts[:named], of_history[places, np.arange(len(items))], where=falls)
-    parts[named] = np.maximum(of_history.sum(axis=0, dtype=np.float64) - parts[:named].sum(axis=0), 0)
-    np.maximum(terms.by_features, 0, out=parts[named + 1 : -1])
-    np.maximum(rest, 0, out=parts[-1])
+    greatest = kernels.greatest(terms.by_history, MOST_NAMED)
+    is_among = np.zeros(len(terms.by_history), dtype=bool)
+    is_among[greatest] = True
+    places = np.flatnonzero(is_among)
+    without = model.scores_without_each(prepared, places, items, terms)
+    parts = kernels.parts_of_scores(terms.by_history, terms.by_features, scores, greatest, places, without)
+    named, features = len(greatest), len(terms.by_features)
     kinds = ["interaction"] * named + ["history"] + ["user_feature"] * features + ["popular"]
     beside = [_NOWHERE, *range(features), _NOWHERE]
     portions, order = kernels.portions(parts, _DIGITS)
     reasons = [
         _told(kinds, of_item + beside, *portioned)
-        for of_item, *portioned in zip(places.T.tolist(), portions.tolist(), order.tolist(), strict=True)
+        for of_item, *portioned in zip(greatest.T.tolist(), portions.tolist(), order.tolist(), strict=True)
     ]
-    for column in np.flatnonzero(model.are_cold(items)).tolist():
+    for column in model.cold_among(items).tolist():
         added = np.maximum(model.feature_terms(prepared.history, features_of[column]), 0)
         if added.any():
             beside_history = [_NOWHERE] * named + beside
             reasons[column] = _through_features(parts[:, column], kinds, beside_history, added)
     return reasons
-
-
-def _named(
-    model: Model, prepared: Prepared, items: NDArray[np.intp], scores: NDArray[np.floating], terms: Terms
-) -> tuple[NDArray[np.intp], NDArray[np.bool_]]:
-    """Places in the history that add most to each item, shape (m, c), and without which its score falls."""
-    greatest = kernels.greatest(terms.by_history, MOST_NAMED)
-    is_among = np.zeros(len(terms.by_history), dtype=bool)
-    is_among[greatest] = True
-    without = model.scores_without_each(prepared, np.flatnonzero(is_among), items, terms)
-    # Without an item without which nothing is known of the user, nothing would be scored for them: NaN.
-    falls = ~(without >= scores)
-    rows = np.cumsum(is_among) - 1
-    return greatest, falls[rows[greatest], np.arange(len(items))]
 
 
 def _through_features(

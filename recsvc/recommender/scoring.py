@@ -10,11 +10,11 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from recsvc.recommender import kernels
 from recsvc.recommender.blend import Blend
 from recsvc.recommender.examples import History
 from recsvc.recommender.factors import FactorVoice, FoldedInOpinion
 from recsvc.recommender.features import weighted_sum
-from recsvc.recommender.kernels import count_positive, mixed
 from recsvc.recommender.keys import locate
 from recsvc.recommender.newcomers import Newcomers
 from recsvc.recommender.voice import Opinion, Voice, checked
@@ -129,9 +129,14 @@ class Scoring:
         """Whether nobody liked an item when the model was fitted."""
         return item >= len(self) or not self.is_hot[item]
 
-    def are_cold(self, items: NDArray[np.intp]) -> NDArray[np.bool_]:
-        """Which of some items, shape (c,), nobody liked when the model was fitted; bool, shape (c,)."""
-        return ~self.is_hot.take(items, mode="clip") | (items >= len(self))
+    def cold_among(self, items: NDArray[np.intp]) -> NDArray[np.intp]:
+        """Places among some items, shape (c,), of those that nobody liked when the model was fitted."""
+        return kernels.cold(self.likes, items)
+
+    def _apart(self, items: NDArray[np.intp]) -> tuple[NDArray[np.intp] | slice, NDArray[np.intp]]:
+        """Places of the items that somebody likes, and of the others."""
+        cold = self.cold_among(items)
+        return np.delete(np.arange(len(items)), cold) if len(cold) else slice(None), cold
 
     def knows_user(self, history: History) -> bool:
         """Whether anything can be said of a user beyond what is popular."""
@@ -169,7 +174,7 @@ class Scoring:
         def of_hot(hot: NDArray[np.intp]) -> NDArray[np.float32]:
             opinions = zip(prepared.opinions.values(), prepared.weights.tolist(), strict=True)
             scores = [opinion.score(hot)[None] if weight else None for opinion, weight in opinions]
-            blended: NDArray[np.float32] = mixed(len(hot), prepared.weights[None], scores)[0]
+            blended: NDArray[np.float32] = kernels.mixed(len(hot), prepared.weights[None], scores)[0]
             return blended
 
         return self._scored(items, of_hot, of_cold)
@@ -178,18 +183,16 @@ class Scoring:
         """Takes the scores of some items, shape (c,), apart."""
         history, weights = prepared.history, prepared.weights
         by_features = np.zeros((len(history.features), len(items)), np.float32)
-        some_are_cold = count_positive(self.likes, items) < len(items)
-        is_cold = self.are_cold(items) if some_are_cold else None
-        are_hot = slice(None) if is_cold is None else ~is_cold
+        are_hot, are_cold = self._apart(items)
         hot = items[are_hot]
         of_voices = {name: opinion.shares(hot) for name, opinion in prepared.opinions.items()}
-        of_hot = mixed(
+        of_hot = kernels.mixed(
             len(history.indexes) * len(hot),
             weights[None],
             [shares.reshape(1, -1) for shares in of_voices.values()],
         ).reshape(len(history.indexes), len(hot))
         by_history = of_hot
-        if is_cold is not None:
+        if len(are_cold):
             by_history = np.zeros((len(history.indexes), len(items)), np.float32)
             by_history[:, are_hot] = of_hot
         if self.hybrid is not None and prepared.of_hybrid is not None:
@@ -197,11 +200,11 @@ class Scoring:
             if len(features):
                 weight = weights[list(self.voices).index(LightFMHybrid.name)]
                 by_features[:, are_hot] = np.float32(weight) * self.hybrid.products(features, hot)
-            if is_cold is not None:
+            if len(are_cold):
                 weight = np.float32(weights @ self.blend.slopes)
-                embeddings = prepared.newcomers.embeddings_of(items[is_cold])
-                by_history[:, is_cold] = weight * (prepared.of_hybrid.parts @ embeddings.T)
-                by_features[:, is_cold] = weight * (features @ embeddings.T)
+                embeddings = prepared.newcomers.embeddings_of(items[are_cold])
+                by_history[:, are_cold] = weight * (prepared.of_hybrid.parts @ embeddings.T)
+                by_features[:, are_cold] = weight * (features @ embeddings.T)
         return Terms(by_history, by_features, of_voices)
 
     def scores_without_each(
@@ -235,7 +238,8 @@ class Scoring:
         def of_hot(hot: NDArray[np.intp]) -> NDArray[np.float32]:
             greatest = weights.max(axis=0, initial=0).tolist()
             voices = zip(prepared.opinions, greatest, strict=True)
-            return mixed(len(hot), weights, [of_voice(name, hot) if most else None for name, most in voices])
+            scores = [of_voice(name, hot) if most else None for name, most in voices]
+            return kernels.mixed(len(hot), weights, scores)
 
         def of_cold(cold: NDArray[np.intp]) -> NDArray[np.float64]:
             return self._cold_scores(cold, prepared.newcomers, weights, vectors)
@@ -341,7 +345,7 @@ class Scoring:
     def _scored(
         self,
         items: NDArray[np.intp],
-        of_hot: Callable[[NDArray[np.intp]], NDArray[np.floating]],
+        of_hot: Callable[[NDArray[np.intp]], NDArray[np.float32]],
         of_cold: Callable[[NDArray[np.intp]], NDArray[np.float64]],
     ) -> NDArray[np.float32]:
         """Scores, shape (c,); for v variations of a history, (v, c).
@@ -351,13 +355,13 @@ class Scoring:
             of_hot: From items that somebody likes to their scores.
             of_cold: From items that nobody likes to their scores, NaN where nothing is known of them.
         """
-        if count_positive(self.likes, items) == len(items):
-            return of_hot(items).astype(np.float32, copy=False)
-        is_cold = self.are_cold(items)
-        scored = of_hot(items[~is_cold])
+        are_hot, are_cold = self._apart(items)
+        scored = of_hot(items[are_hot])
+        if not len(are_cold):
+            return scored
         scores = np.empty((*scored.shape[:-1], len(items)))
-        scores[..., ~is_cold] = scored
-        scores[..., is_cold] = of_cold(items[is_cold])
+        scores[..., are_hot] = scored
+        scores[..., are_cold] = of_cold(items[are_cold])
         nameless = np.isnan(scores)
         if nameless.any():
             # Items of which nothing is known at all come last, and so fill a list that would be short.

@@ -104,6 +104,6 @@ def _keys_of(because: str, taste: Taste, of_cold: Sequence[int]) -> Sequence[int
 
 def _features_of_cold(view: ServingView, model: Model, chosen: NDArray[np.intp]) -> list[list[int]]:
     """Feature keys of each item that nobody likes yet; no other is scored through them."""
-    cold = chosen[model.are_cold(chosen)] if len(model.item_feature_keys) else chosen[:0]
+    cold = chosen[model.cold_among(chosen)] if len(model.item_feature_keys) else chosen[:0]
     found = features.keys_of_owners("item", view.item_keys[cold].tolist()) if len(cold) else {}
     return [found.get(key, []) for key in view.item_keys[chosen].tolist()]

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from recsvc.recommender.kernels import count_positive, find
+from recsvc.recommender.kernels import find
 from recsvc.recommender.keys import locate
 from recsvc.recommender.model import Model
 from recsvc.recommender.newcomers import Newcomers
@@ -151,7 +151,7 @@ class ServingView:
         """How many of some items anybody liked when the model was fitted."""
         if self.served is None:
             return 0
-        return count_positive(self.served.model.likes, indexes)
+        return len(indexes) - len(self.served.model.cold_among(indexes))
 
     def with_editions(self, indexes: NDArray[np.intp]) -> NDArray[np.intp]:
         """Item indexes, and those of all items in the same groups."""

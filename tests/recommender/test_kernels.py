@@ -236,11 +236,68 @@ def test_as_many_voices_are_mixed_as_there_are_weights(of_kind):
         of_kind.mixed(2, np.ones((2, 1)), [])
 
 
-def test_what_is_above_nothing_is_counted_and_nothing_is_beyond_the_end(of_kind):
-    numbers = np.array([0, 5, -1, 2], np.int32)
+def test_items_that_nobody_likes_or_that_came_later_are_cold(of_kind):
+    likes = np.array([0, 5, 1, 2], np.int32)
 
-    assert of_kind.count_positive(numbers, np.array([0, 1, 2, 3, 4, 99, 1])) == 3
-    assert of_kind.count_positive(numbers, NOTHING) == 0
+    assert of_kind.cold(likes, np.array([0, 1, 2, 3, 4, 99, 0])).tolist() == [0, 4, 5, 6]
+    assert of_kind.cold(likes, NOTHING).tolist() == []
+
+
+# A history of three items, the second of which nobody asks about, a feature, and two scored items.
+BY_HISTORY = np.array([[4, -1], [2, 1], [1, 6]], np.float32)
+BY_FEATURES = np.array([[3, -2]], np.float32)
+GREATEST = np.array([[0, 2], [1, 0]])
+SCORES_OF_TWO = np.array([11, 3], np.float32)
+
+
+def test_scores_are_divided_among_what_speaks_for_them(of_kind):
+    without = np.array([[7, 4], [11, 3], [np.nan, 2]], np.float32)
+
+    found = of_kind.parts_of_scores(
+        BY_HISTORY, BY_FEATURES, SCORES_OF_TWO, GREATEST, np.array([0, 1, 2]), without
+    )
+
+    # The first score does not fall without item 1, nor the second without item 0. Of 11, 7 and 3 are of the
+    # history and the feature, and 1 of neither; of 3, 6 and -2, so that nothing is.
+    assert found.dtype == np.float64
+    assert found.T.tolist() == [[4, 0, 3, 3, 1], [6, 0, 1, 0, 0]]
+
+
+def test_without_what_nothing_is_known_a_score_falls(of_kind):
+    one = np.ones((1, 1), np.float32)
+
+    found = of_kind.parts_of_scores(one, one[:0], one[0], np.zeros((1, 1), np.intp), FIRST, one * np.nan)
+
+    assert found.tolist() == [[1], [0], [0]]
+
+
+def test_with_no_history_all_is_of_features_or_of_neither(of_kind):
+    nothing = np.empty((0, 2), np.float32)
+
+    found = of_kind.parts_of_scores(
+        nothing, BY_FEATURES, SCORES_OF_TWO, np.empty((0, 2), np.intp), NOTHING, nothing
+    )
+
+    assert found.T.tolist() == [[0, 3, 8], [0, 0, 5]]
+
+
+def test_parts_that_do_not_belong_together_are_refused():
+    compiled = importlib.import_module(f"{kernels.__name__}.compiled")
+    places, without = np.array([0, 1, 2]), np.zeros((3, 2), np.float32)
+
+    for wrong in (
+        (BY_HISTORY[:, :1], BY_FEATURES, SCORES_OF_TWO, GREATEST, places, without),
+        (BY_HISTORY, BY_FEATURES[:, :1], SCORES_OF_TWO, GREATEST, places, without),
+        (BY_HISTORY, BY_FEATURES, SCORES_OF_TWO, GREATEST[:, :1].copy(), places, without),
+        (BY_HISTORY, BY_FEATURES, SCORES_OF_TWO, GREATEST, places, without[:2]),
+        (BY_HISTORY, BY_FEATURES, SCORES_OF_TWO, GREATEST, places, without[:, :1].copy()),
+    ):
+        with pytest.raises(ValueError, match="does not belong together"):
+            compiled.parts_of_scores(*wrong)
+    with pytest.raises(IndexError, match="place 3 is none of 3"):
+        compiled.parts_of_scores(BY_HISTORY, BY_FEATURES, SCORES_OF_TWO, GREATEST, places + 1, without)
+    with pytest.raises(IndexError, match="place 2 is none of those"):
+        compiled.parts_of_scores(BY_HISTORY, BY_FEATURES, SCORES_OF_TWO, GREATEST, places[:2], without[:2])
 
 
 # --- rows of a sparse matrix

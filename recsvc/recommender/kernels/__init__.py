@@ -12,13 +12,14 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from recsvc.recommender.kernels.plain import (
         best_places,
-        count_positive,
+        cold,
         find,
         fold_in,
         greatest,
         likings,
         mixed,
         nearest,
+        parts_of_scores,
         portions,
         products,
         products_of_each,
@@ -33,9 +34,10 @@ else:
         _chosen = import_module(f"{__name__}.compiled")
     except ImportError:
         from recsvc.recommender.kernels import plain as _chosen
-    best_places, count_positive, find = _chosen.best_places, _chosen.count_positive, _chosen.find
+    best_places, cold, find = _chosen.best_places, _chosen.cold, _chosen.find
     fold_in, greatest, likings = _chosen.fold_in, _chosen.greatest, _chosen.likings
-    mixed, nearest, portions = _chosen.mixed, _chosen.nearest, _chosen.portions
+    mixed, nearest = _chosen.mixed, _chosen.nearest
+    parts_of_scores, portions = _chosen.parts_of_scores, _chosen.portions
     products, products_of_each, relate = _chosen.products, _chosen.products_of_each, _chosen.relate
     rows, shares = _chosen.rows, _chosen.shares
     weighed, without_each = _chosen.weighed, _chosen.without_each
@@ -43,13 +45,14 @@ else:
 __all__ = [
     "IS_COMPILED",
     "best_places",
-    "count_positive",
+    "cold",
     "find",
     "fold_in",
     "greatest",
     "likings",
     "mixed",
     "nearest",
+    "parts_of_scores",
     "portions",
     "products",
     "products_of_each",

@@ -587,13 +587,17 @@ def mixed(Py_ssize_t length, const double[:, :] weights, scores):
     return sums
 
 
-def count_positive(const int32_t[::1] numbers, const Py_ssize_t[::1] chosen):
-    cdef Py_ssize_t place, count = 0
-    for place in range(chosen.shape[0]):
-        if not 0 <= chosen[place]:
-            raise IndexError(f"place {chosen[place]} is none")
-        count += chosen[place] < numbers.shape[0] and numbers[chosen[place]] > 0
-    return count
+def cold(const int32_t[::1] likes, const Py_ssize_t[::1] items):
+    cdef Py_ssize_t place, length = 0
+    room = np.empty(items.shape[0], np.intp)
+    cdef Py_ssize_t[::1] found = room
+    for place in range(items.shape[0]):
+        if items[place] < 0:
+            raise IndexError(f"item {items[place]} is none")
+        if items[place] >= likes.shape[0] or likes[items[place]] <= 0:
+            found[length] = place
+            length += 1
+    return room[:length]
 
 
 def greatest(const float[:, :] added, Py_ssize_t most):
@@ -612,6 +616,52 @@ def greatest(const float[:, :] added, Py_ssize_t most):
                 place -= 1
             chosen[place, column] = row
             length = min(length + 1, most)
+    return found
+
+
+def parts_of_scores(
+    const float[:, :] by_history,
+    const float[:, :] by_features,
+    const float[::1] scores,
+    const Py_ssize_t[:, ::1] greatest,
+    const Py_ssize_t[::1] places,
+    const float[:, ::1] without,
+):
+    cdef Py_ssize_t items = by_history.shape[0], features = by_features.shape[0], named = greatest.shape[0]
+    cdef Py_ssize_t row, column, place, count = scores.shape[0]
+    cdef double added, of_history, of_named
+    if (
+        by_history.shape[1] != count
+        or by_features.shape[1] != count
+        or greatest.shape[1] != count
+        or without.shape[1] != count
+        or without.shape[0] != places.shape[0]
+    ):
+        raise ValueError(f"what adds to {count} scores does not belong together")
+    cdef Py_ssize_t[::1] rows = np.full(items, NOWHERE, np.intp)
+    for row in range(places.shape[0]):
+        if not 0 <= places[row] < items:
+            raise IndexError(f"place {places[row]} is none of {items}")
+        rows[places[row]] = row
+    found = np.zeros((named + 1 + features + 1, count))
+    cdef double[:, ::1] parts = found
+    for column in range(count):
+        added = of_history = of_named = 0
+        for row in range(items):
+            added += by_history[row, column]
+            of_history += max(by_history[row, column], 0)
+        for row in range(named):
+            place = greatest[row, column]
+            if not 0 <= place < items or rows[place] == NOWHERE:
+                raise IndexError(f"place {place} is none of those without which there are scores")
+            if not without[rows[place], column] >= scores[column]:
+                parts[row, column] = max(by_history[place, column], 0)
+                of_named += parts[row, column]
+        parts[named, column] = max(of_history - of_named, 0)
+        for row in range(features):
+            added += by_features[row, column]
+            parts[named + 1 + row, column] = max(by_features[row, column], 0)
+        parts[named + 1 + features, column] = max(scores[column] - added, 0)
     return found
 
 

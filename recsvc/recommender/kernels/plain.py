@@ -323,14 +323,17 @@ def mixed(
     return summed.astype(np.float32)
 
 
-def count_positive(numbers: NDArray[np.int32], chosen: NDArray[np.intp]) -> int:
-    """How many of some numbers are above 0.
+def cold(likes: NDArray[np.int32], items: NDArray[np.intp]) -> NDArray[np.intp]:
+    """Finds those that nobody likes.
 
     Args:
-        numbers: int32, shape (n,).
-        chosen: Places in `numbers`, shape (c,); those beyond it are of no number.
+        likes: int32, shape (n,): how many like each item.
+        items: Item indexes, shape (c,); those from n on nobody likes.
+
+    Returns:
+        Their places among the items, ascending.
     """
-    return int(np.count_nonzero(numbers[chosen[chosen < len(numbers)]] > 0))
+    return np.flatnonzero((items >= len(likes)) | (likes.take(items, mode="clip") <= 0))
 
 
 def greatest(added: NDArray[np.float32], most: int) -> NDArray[np.intp]:
@@ -344,6 +347,48 @@ def greatest(added: NDArray[np.float32], most: int) -> NDArray[np.intp]:
         Shape (min(most, h), c), the greatest first.
     """
     return np.argsort(-added, axis=0, kind="stable")[:most]
+
+
+def parts_of_scores(
+    by_history: NDArray[np.float32],
+    by_features: NDArray[np.float32],
+    scores: NDArray[np.float32],
+    greatest: NDArray[np.intp],
+    places: NDArray[np.intp],
+    without: NDArray[np.float32],
+) -> NDArray[np.float64]:
+    """Divides scores among what speaks for them.
+
+    An item of the history that adds to a score has a part of its own only where it is one of those that add
+    most, and the score falls without it; where the score without it is not known (NaN), it does.
+
+    Args:
+        by_history: float32, shape (h, c): what each item of the history adds.
+        by_features: float32, shape (f, c): what each feature of the user adds.
+        scores: float32, shape (c,).
+        greatest: Places in the history of those that add most, shape (m, c).
+        places: All of these, ascending, shape (p,).
+        without: float32, shape (p, c): the scores without each of them.
+
+    Returns:
+        float64, shape (m + 1 + f + 1, c), not negative: the parts of those that add most, of all else in the
+        history, of the features, and of what is the same for all users.
+
+    Raises:
+        IndexError: A place is none of h.
+    """
+    named, features = len(greatest), len(by_features)
+    falls = ~(without >= scores)
+    columns = np.arange(len(scores))
+    of_history = np.maximum(by_history, 0).astype(np.float64)
+    parts = np.zeros((named + 1 + features + 1, len(scores)))
+    own = of_history[greatest, columns]
+    parts[:named] = np.where(falls[np.searchsorted(places, greatest), columns], own, 0)
+    parts[named] = np.maximum(of_history.sum(axis=0) - parts[:named].sum(axis=0), 0)
+    parts[named + 1 : -1] = np.maximum(by_features, 0)
+    added = by_history.sum(axis=0, dtype=np.float64) + by_features.sum(axis=0, dtype=np.float64)
+    parts[-1] = np.maximum(scores - added, 0)
+    return parts
 
 
 def portions(parts: NDArray[np.float64], whole: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
