@@ -64,16 +64,12 @@ def reasons_for(
     features_of = _features_of_cold(view, model, chosen)
     with one_at_a_time:
         explained = explain(model, prepared, chosen, scores, features_of)
-    places = {place for of_item in explained for because, place, _ in of_item if because == "interaction"}
-    names = view.names_of({taste.item_keys[place] for place in places})
-    interactions = {
-        place: (names[key][0], taste.events.get(key))
-        for place, key in ((place, taste.item_keys[place]) for place in places)
-    }
+    of_items = list(zip(explained, features_of, strict=True))
+    interactions = _ids_and_events(view, taste, explained)
     labels = features.labels_of(
         {
             _keys_of(because, taste, of_cold)[place]
-            for of_item, of_cold in zip(explained, features_of, strict=True)
+            for of_item, of_cold in of_items
             for because, place, _ in of_item
             if because in _OF_FEATURES
         }
@@ -91,10 +87,17 @@ def reasons_for(
             return {"because": "feature", "share": share, "feature": ":".join(label)}
         return {"because": because, "share": share}
 
-    return [
-        [told(one, of_cold) for one in of_item]
-        for of_item, of_cold in zip(explained, features_of, strict=True)
-    ]
+    return [[told(one, of_cold) for one in of_item] for of_item, of_cold in of_items]
+
+
+def _ids_and_events(
+    view: ServingView, taste: Taste, explained: Sequence[Sequence[explaining.Reason]]
+) -> dict[int, tuple[str, str | None]]:
+    """Of the interactions of a history that are reasons, by their places."""
+    places = {place for of_item in explained for because, place, _ in of_item if because == "interaction"}
+    keys = {place: taste.item_keys[place] for place in places}
+    names = view.names_of(set(keys.values()))
+    return {place: (names[key][0], taste.events.get(key)) for place, key in keys.items()}
 
 
 def _keys_of(because: str, taste: Taste, of_cold: Sequence[int]) -> Sequence[int]:
@@ -104,6 +107,8 @@ def _keys_of(because: str, taste: Taste, of_cold: Sequence[int]) -> Sequence[int
 
 def _features_of_cold(view: ServingView, model: Model, chosen: NDArray[np.intp]) -> list[list[int]]:
     """Feature keys of each item that nobody likes yet; no other is scored through them."""
-    cold = chosen[model.cold_among(chosen)] if len(model.item_feature_keys) else chosen[:0]
-    found = features.keys_of_owners("item", view.item_keys[cold].tolist()) if len(cold) else {}
+    cold = chosen[model.cold_among(chosen)]
+    if not len(cold) or not len(model.item_feature_keys):
+        return [[] for _ in chosen]
+    found = features.keys_of_owners("item", view.item_keys[cold].tolist())
     return [found.get(key, []) for key in view.item_keys[chosen].tolist()]

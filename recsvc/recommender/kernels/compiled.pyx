@@ -96,14 +96,33 @@ cdef extern from *:
     typedef float half __attribute__((vector_size(2 * WIDE)));
     typedef float quarter __attribute__((vector_size(WIDE)));
 
-    static inline float total(const wide *sums) {
+    static inline quarter fold(const wide *sums) {
         half halves[2];
         quarter quarters[2];
         memcpy(halves, sums, sizeof halves);
         halves[0] += halves[1];
         memcpy(quarters, halves, sizeof quarters);
-        quarters[0] += quarters[1];
-        return quarters[0][0] + quarters[0][1] + quarters[0][2] + quarters[0][3];
+        return quarters[0] + quarters[1];
+    }
+
+    /* What is in each of four vectors, in all. */
+    static inline void add_totals(const wide *sums, float *totals) {
+        quarter some[BESIDE];
+        for (int other = 0; other < BESIDE; other++)
+            some[other] = fold(&sums[other]);
+    #if defined(__GNUC__) && __GNUC__ >= 12
+        quarter first = __builtin_shufflevector(some[0], some[1], 0, 4, 1, 5)
+                        + __builtin_shufflevector(some[0], some[1], 2, 6, 3, 7);
+        quarter second = __builtin_shufflevector(some[2], some[3], 0, 4, 1, 5)
+                         + __builtin_shufflevector(some[2], some[3], 2, 6, 3, 7);
+        quarter all = __builtin_shufflevector(first, second, 0, 1, 4, 5)
+                      + __builtin_shufflevector(first, second, 2, 3, 6, 7);
+        for (int other = 0; other < BESIDE; other++)
+            totals[other] += all[other];
+    #else
+        for (int other = 0; other < BESIDE; other++)
+            totals[other] += some[other][0] + some[other][1] + some[other][2] + some[other][3];
+    #endif
     }
 
     /* Multiplies a vector with some rows while it is at hand. */
@@ -122,8 +141,7 @@ cdef extern from *:
         for (; column < length; column++)
             for (int other = 0; other < BESIDE; other++)
                 products[other] += vector[column] * some[other][column];
-        for (int other = 0; other < BESIDE; other++)
-            products[other] += total(&sums[other]);
+        add_totals(sums, products);
     }
 
     /* Multiplies each vector with each row. */
