@@ -129,16 +129,12 @@ class ServingView:
         return found
 
     def indexes_of(self, item_keys: NDArray[np.integer]) -> NDArray[np.intp]:
-        """Item indexes of item keys: first of those in the model, then of others in the catalogue.
+        """Item indexes of item keys, those left out that are in neither the model nor the catalogue.
 
         Args:
-            item_keys: Shape (m,); what is in neither is left out.
+            item_keys: Shape (m,).
         """
-        keys = item_keys.astype(np.int64, copy=False)
-        of_model = find(self.item_keys[: self._of_model], keys)
-        if self._of_model == len(self.item_keys):
-            return of_model
-        return np.concatenate([of_model, find(self.beside, keys) + self._of_model])
+        return find(self.item_keys[: self._of_model], self.beside, item_keys.astype(np.int64, copy=False))
 
     @cached_property
     def _by_group(self) -> tuple[NDArray[np.int64], NDArray[np.intp]]:

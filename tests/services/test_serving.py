@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 
+import numpy as np
 import pytest
 from sqlalchemy import event
 
@@ -31,6 +32,16 @@ def test_a_view_is_kept_until_something_changes(trained):
     assert changed is not view
     assert changed.served is view.served
     assert len(changed.item_keys) == len(view.item_keys) + 1
+
+
+def test_items_are_found_in_the_order_in_which_they_are_asked_for(trained):
+    """Be they in the model or not; those that are nowhere are left out."""
+    put_item("new", ItemContent())
+    view = serving().refresh()
+    new, first, second = int(view.beside[0]), *view.item_keys[:2].tolist()
+    asked = np.array([new, second, 10**6, first])
+
+    assert view.item_keys[view.indexes_of(asked)].tolist() == [new, second, first]
 
 
 @pytest.fixture

@@ -354,12 +354,15 @@ ctypedef fused real:
     double
 
 
-def find(const int32_t[::1] known, const int64_t[::1] keys):
+def find(const int32_t[::1] known, const int32_t[::1] later, const int64_t[::1] keys):
     cdef Py_ssize_t row, place, length = 0
     room = np.empty(keys.shape[0], np.intp)
     cdef Py_ssize_t[::1] found = room
     for row in range(keys.shape[0]):
         place = _place_of(keys[row], known)
+        if place < 0:
+            place = _place_of(keys[row], later)
+            place += known.shape[0] if place >= 0 else 0
         if place >= 0:
             found[length] = place
             length += 1

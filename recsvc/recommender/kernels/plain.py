@@ -19,17 +19,19 @@ _dposv: Callable[..., Any] = lapack.dposv
 NOT_FINITE = "a history cannot be folded in: its embeddings are not finite"
 
 
-def find(known: NDArray[np.int32], keys: NDArray[np.int64]) -> NDArray[np.intp]:
+def find(known: NDArray[np.int32], later: NDArray[np.int32], keys: NDArray[np.int64]) -> NDArray[np.intp]:
     """Finds keys among others.
 
     Args:
         known: int32, shape (n,), distinct, ascending.
+        later: int32, distinct, ascending, none of them known: their places follow those of the known ones.
         keys: int64, shape (m,).
 
     Returns:
         Their places, in the order of the keys; of those that are not there, none.
     """
-    places = locate(known, keys)
+    places, beyond = locate(known, keys), locate(later, keys)
+    places = np.where(beyond >= 0, beyond + len(known), places)
     return places[places >= 0]
 
 
