@@ -28,7 +28,7 @@ def explain(
     model: Model,
     prepared: Prepared,
     items: NDArray[np.intp],
-    scores: NDArray[np.floating],
+    scores: NDArray[np.float32],
     features_of: Sequence[Sequence[int]],
 ) -> list[list[Reason]]:
     """Gives the reasons of each item of a list, the greatest first.

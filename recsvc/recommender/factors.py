@@ -22,7 +22,7 @@ DAMPING = -0.25  # to which power of how many there are of a user or an item a l
 
 _ROWS_AT_ONCE = 4096
 _one_at_a_time = Lock()
-_NOTHING = (0.0,)
+_NOTHING_LEFT_OUT = (0.0,)
 _FIRST = np.zeros(1, np.intp)
 _NONE = np.full(1, -1, np.intp)
 
@@ -108,7 +108,7 @@ class FactorOpinion(Opinion):
         return self.voice.finish(self.voice.products(self.vector, items), items)
 
     def shares(self, items: NDArray[np.intp]) -> NDArray[np.float32]:
-        """Multiplies the items' embeddings with the parts of the vector."""
+        """Multiplies the items' embeddings with the directions, and that with their coefficients."""
         products = self.coefficients[:, None] * self.voice.products(self.directions, items)
         return self.voice.scaled(products, items)
 
@@ -133,7 +133,7 @@ class FoldedInVoice(FactorVoice):
     def opinion(self, history: History) -> FoldedInOpinion:
         """The user's vector, and what it was solved from."""
         embeddings = self.embeddings[history.indexes]
-        systems = self.systems(history, _NOTHING)
+        systems = self.systems(history, _NOTHING_LEFT_OUT)
         coefficients, vectors = fold_in(embeddings, systems, history.weights[None], _FIRST, _NONE)
         vector = self.completed(vectors[0], history, history.liked)
         return FoldedInOpinion(self, history, embeddings, coefficients[0], vector, systems)
@@ -176,9 +176,9 @@ class FoldedInOpinion(FactorOpinion):
         """
         left_out = self.history.strengths[places]
         kinds = self.voice.kinds(left_out).tolist()
-        distinct = {kind: system for system, kind in enumerate(dict.fromkeys(kinds))}
-        of_each = np.array([distinct[kind] for kind in kinds], np.intp)
-        systems = self.voice.systems(self.history, list(distinct))
+        system_of = {kind: system for system, kind in enumerate(dict.fromkeys(kinds))}
+        of_each = np.array([system_of[kind] for kind in kinds], np.intp)
+        systems = self.voice.systems(self.history, list(system_of))
         weights = self.history.weights_without_each(places)
         _, vectors = fold_in(self.embeddings, systems, weights, of_each, places)
         liked = self.history.liked - (left_out > 0)

@@ -133,11 +133,6 @@ class Scoring:
         """Places among some items, shape (c,), of those that nobody liked when the model was fitted."""
         return kernels.cold(self.likes, items)
 
-    def _apart(self, items: NDArray[np.intp]) -> tuple[NDArray[np.intp] | slice, NDArray[np.intp]]:
-        """Places of the items that somebody likes, and of the others."""
-        cold = self.cold_among(items)
-        return np.delete(np.arange(len(items)), cold) if len(cold) else slice(None), cold
-
     def knows_user(self, history: History) -> bool:
         """Whether anything can be said of a user beyond what is popular."""
         return history.liked > 0 or (self.hybrid is not None and len(history.features) > 0)
@@ -186,15 +181,14 @@ class Scoring:
         are_hot, are_cold = self._apart(items)
         hot = items[are_hot]
         of_voices = {name: opinion.shares(hot) for name, opinion in prepared.opinions.items()}
-        of_hot = kernels.mixed(
+        by_history = kernels.mixed(
             len(history.indexes) * len(hot),
             weights[None],
             [shares.reshape(1, -1) for shares in of_voices.values()],
         ).reshape(len(history.indexes), len(hot))
-        by_history = of_hot
         if len(are_cold):
-            by_history = np.zeros((len(history.indexes), len(items)), np.float32)
-            by_history[:, are_hot] = of_hot
+            alone, by_history = by_history, np.zeros((len(history.indexes), len(items)), np.float32)
+            by_history[:, are_hot] = alone
         if self.hybrid is not None and prepared.of_hybrid is not None:
             features = self.hybrid.feature_parts(history)
             if len(features):
@@ -341,6 +335,11 @@ class Scoring:
             for name, of_voice in sorted(parts.items())
         }
         return cls(**own, voices=voices, blend=Blend.from_arrays(blend, len(voices)))
+
+    def _apart(self, items: NDArray[np.intp]) -> tuple[NDArray[np.intp] | slice, NDArray[np.intp]]:
+        """Places of the items that somebody likes, and of the others."""
+        cold = self.cold_among(items)
+        return np.delete(np.arange(len(items)), cold) if len(cold) else slice(None), cold
 
     def _scored(
         self,

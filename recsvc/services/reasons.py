@@ -49,7 +49,7 @@ def reasons_for(
     prepared: Prepared,
     *,
     chosen: NDArray[np.intp],
-    scores: NDArray[np.floating],
+    scores: NDArray[np.float32],
 ) -> list[list[Reason]]:
     """Reasons for each item of a list, the greatest first.
 

@@ -216,7 +216,7 @@ def outlast_outage(work: Callable[[], Written], patience: float) -> Written:
             time.sleep(_TRIED_AGAIN_EVERY)
 
 
-def read_rows(statement: Select[Any], parameters: dict[str, Any]) -> Sequence[Sequence[Any]]:
+def read_directly(statement: Select[Any], parameters: dict[str, Any]) -> Sequence[Sequence[Any]]:
     """Reads rows as they come from the database: for what every list asks.
 
     From PostgreSQL they are read past SQLAlchemy, which takes longer than the driver does; see docs/adr/0024.
@@ -225,6 +225,12 @@ def read_rows(statement: Select[Any], parameters: dict[str, Any]) -> Sequence[Se
     Args:
         statement: Of columns that need nothing done to what the driver gives.
         parameters: All that it has, by name.
+
+    Returns:
+        The rows, in the order of the statement's columns.
+
+    Raises:
+        sqlalchemy.exc.DBAPIError: The database is away, or refuses the statement.
     """
     connection = db.session.connection()
     if connection.dialect.name != "postgresql":

@@ -127,6 +127,12 @@ def test_what_is_done_with_an_item_adds_up(of_kind):
     assert strengths.tolist() == [2, pytest.approx(np.log2(1.5))]
 
 
+def test_little_is_not_lost_beside_much_that_is_taken_back(of_kind):
+    found = of_kind.likings(GAPLESS, [10, 10, 10], [1e8, 1.0, -1e8], 9)
+
+    assert [part.tolist() for part in found] == [[0], [1]]
+
+
 def test_what_is_disliked_has_a_strength_below_nothing(of_kind):
     assert [part.tolist() for part in of_kind.likings(GAPLESS, [10, 10], [1.0, -4.0], 9)] == [[0], [-2]]
 
@@ -173,9 +179,11 @@ def test_a_weight_that_is_not_there_is_refused(of_kind):
         of_kind.weighed(np.ones(3, np.float32), np.array([3]), np.ones(1, np.float32))
 
 
-def test_as_many_numbers_are_weighed_as_places_are_chosen():
+def test_as_many_numbers_are_weighed_as_places_are_chosen_and_none_by_a_place_before_the_first():
     compiled = importlib.import_module(f"{kernels.__name__}.compiled")
 
+    with pytest.raises(IndexError, match="-1"):
+        compiled.weighed(np.ones(3, np.float32), NONE, np.ones(1, np.float32))
     with pytest.raises(ValueError, match="2 weights are chosen for 1 numbers"):
         compiled.weighed(np.ones(3, np.float32), np.array([0, 1]), np.ones(1, np.float32))
 
@@ -234,6 +242,12 @@ def test_scores_of_voices_are_added_up_by_their_weights(of_kind):
     assert of_kind.mixed(3, weights[:, :0], []).tolist() == [[0, 0, 0], [0, 0, 0]]
 
 
+def test_little_that_a_voice_says_is_not_lost_beside_much(of_kind):
+    scores = [np.full((1, 1), score, np.float32) for score in (1e8, 1, -1e8)]
+
+    assert of_kind.mixed(1, np.ones((1, 3)), scores).tolist() == [[1]]
+
+
 @pytest.mark.parametrize("shape", [(2, 3), (3, 2), (2, 1)], ids=str)
 def test_scores_of_another_shape_are_not_mixed(of_kind, shape):
     with pytest.raises(ValueError, match="scores"):
@@ -250,6 +264,12 @@ def test_items_that_nobody_likes_or_that_came_later_are_cold(of_kind):
 
     assert of_kind.cold(likes, np.array([0, 1, 2, 3, 4, 99, 0])).tolist() == [0, 4, 5, 6]
     assert of_kind.cold(likes, NOTHING).tolist() == []
+    assert of_kind.cold(likes[:0], np.array([0, 1])).tolist() == [0, 1]
+
+
+def test_an_item_before_the_first_is_neither_liked_nor_cold():
+    with pytest.raises(IndexError, match="-1"):
+        importlib.import_module(f"{kernels.__name__}.compiled").cold(np.ones(3, np.int32), NONE)
 
 
 # A history of three items, the second of which nobody asks about, a feature, and two scored items.
@@ -307,6 +327,11 @@ def test_parts_that_do_not_belong_together_are_refused():
         compiled.parts_of_scores(BY_HISTORY, BY_FEATURES, SCORES_OF_TWO, GREATEST, places + 1, without)
     with pytest.raises(IndexError, match="place 2 is none of those"):
         compiled.parts_of_scores(BY_HISTORY, BY_FEATURES, SCORES_OF_TWO, GREATEST, places[:2], without[:2])
+    for nowhere in (-1, 10**6):
+        with pytest.raises(IndexError, match=f"place {nowhere} is none of those"):
+            compiled.parts_of_scores(
+                BY_HISTORY, BY_FEATURES, SCORES_OF_TWO, np.full_like(GREATEST, nowhere), places, without
+            )
 
 
 # --- rows of a sparse matrix
@@ -366,6 +391,17 @@ def test_a_related_item_that_is_not_there_is_refused(of_kind, item):
 
     with pytest.raises((IndexError, MemoryError)):
         of_kind.relate(bounds, items, *rest)
+
+
+@pytest.mark.parametrize("wanted", [[7, 15], [15, 7], [15, 7, 23, 31, 0]], ids=str)
+def test_shares_are_told_apart_whatever_the_items_are_called(of_kind, wanted):
+    """Items that would stand at one place of a table, its last."""
+    bounds, related = np.array([0, 32] + [32] * 31), np.arange(32, dtype=np.int32)
+    weights, one = np.arange(32, dtype=np.float32) + 1, np.ones(1, np.float32)
+
+    found = of_kind.shares(bounds, related, weights, FIRST, one, np.array(wanted))
+
+    assert found.tolist() == [[item + 1 for item in wanted]]
 
 
 # --- what is nearest

@@ -495,6 +495,20 @@ def test_terms_and_what_is_the_same_for_all_add_up_to_the_score(shop_model, hist
     assert rests[2] == pytest.approx(rests[0], abs=1e-3)
 
 
+def test_what_a_users_features_add_is_weighed_like_the_voice_that_knows_them(shop_model, history_of):
+    items, history = np.array([3, 17, 120]), history_of({5: 1.0}, (2,))
+    hybrid, place = shop_model.hybrid, list(shop_model.voices).index("lightfm")
+    weight = 3 * shop_model.blend.weights[0, place]
+    weights = np.where(np.arange(len(shop_model.voices)) == place, weight, shop_model.blend.weights)
+    model = replace(shop_model, blend=replace(shop_model.blend, weights=weights))
+
+    terms = model.terms(model.prepare(history), items)
+
+    added = weight * hybrid.feature_parts(history) @ hybrid.embeddings[items].T
+    assert added.shape == (1, 3)
+    assert terms.by_features == pytest.approx(added, rel=1e-4)
+
+
 def test_terms_of_cold_items_alone_can_be_told(shop_model, history_of):
     prepared = shop_model.prepare(history_of({5: 1, 7: 2}))
     by_history = shop_model.terms(prepared, np.array([281, 285])).by_history
@@ -583,20 +597,25 @@ def test_nothing_at_all_is_refused():
 
 
 @pytest.mark.parametrize("recency", [0.0, 0.75], ids=["all alike", "the newest more"])
-@pytest.mark.parametrize("by_length", [False, True], ids=["one weight", "weights by length"])
+@pytest.mark.parametrize("weights", ["one", "by length", "all but one voice from two items on"])
 def test_scores_without_an_item_of_the_history_are_those_of_the_history_without_it(
-    shop_model, history_of, without, by_length, recency
+    shop_model, history_of, without, weights, recency
 ):
     blend = replace(shop_model.blend, recency=recency)
-    if by_length:
-        weights = np.stack([blend.weights[0], blend.weights[0] * np.arange(len(shop_model.voices))])
-        blend = replace(blend, lengths=np.array([1, 100], np.float32), weights=weights)
+    whole, places = blend.weights[0], np.arange(len(shop_model.voices))
+    if weights == "by length":
+        lengths = np.array([1, 100], np.float32)
+        blend = replace(blend, lengths=lengths, weights=np.stack([whole, whole * places]))
+    elif weights != "one":
+        lengths = np.array([1, 2], np.float32)
+        blend = replace(blend, lengths=lengths, weights=np.stack([whole * (places == 0), whole]))
     shop_model = replace(shop_model, blend=blend)
     items = np.array([3, 17, 120, 281, 289])  # the last two are liked by nobody
     long = history_of({item: 1.0 + item % 3 for item in range(0, 280, 4)} | {281: 1.0, 7: -1.0, 9: -2.0})
     short = history_of({1: 1.0, 40: 2.0, 77: -1.0, 200: 1.0}, (2,))
     uneven = history_of({1: 400.0, 40: 0.001, 77: 0.002})
-    for history in [long, short, uneven, history_of({5: 1.0})]:
+    two = history_of({1: 1.0, 40: 2.0, 77: -1.0})
+    for history in [long, short, uneven, two, history_of({5: 1.0})]:
         places = np.arange(len(history.indexes))
         prepared = shop_model.prepare(history)
         terms = shop_model.terms(prepared, items)

@@ -10,7 +10,7 @@ import pytest
 from recsvc.services import tastes
 from recsvc.services.events import CART, PURCHASE, event_book
 from recsvc.services.serving import serving
-from recsvc.services.tastes import taste_of_user
+from recsvc.services.tastes import taste_of_session, taste_of_user
 from recsvc.storage.models import now
 from recsvc.storage.queries.interactions import UserHistory
 
@@ -44,6 +44,30 @@ def test_all_events_of_the_newest_items_count_and_no_other_item(done, monkeypatc
 
 def test_the_event_that_says_most_of_an_item_is_named(done):
     assert taste_of_user(serving().view(), done, []).events == {3: "view", 2: PURCHASE, 1: "view"}
+
+
+def test_of_two_events_that_say_as_much_always_the_same_one_is_named(done):
+    book = event_book()
+    less, more = sorted(book.codes[event] for event in ("view", CART))
+    both = replace(done, item_keys=(1,) * 6, event_codes=(more, less, less, more, less, less))
+    taste = replace(taste_of_user(serving().view(), done, []), done=both, weights=[1.0] * 6)
+
+    assert taste.events == {1: book.names[more]}
+
+
+def test_an_event_that_the_settings_do_not_name_is_not_told(done):
+    strange = replace(done, event_codes=(99, *done.event_codes[1:]))
+    taste = replace(taste_of_user(serving().view(), done, []), done=strange)
+
+    assert taste.events == {2: PURCHASE, 1: "view"}
+
+
+def test_items_that_a_visitor_looked_at_are_liked_alike(trained):
+    taste = taste_of_session(serving().view(), [3, 2])
+
+    assert taste.item_keys == [3, 2]
+    assert taste.history.strengths.tolist() == [1, 1]
+    assert taste.events == {}
 
 
 def test_whoever_did_anything_before_the_training_was_trained_on(done):

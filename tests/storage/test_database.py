@@ -18,7 +18,7 @@ from recsvc.storage.database import (
     chunks,
     is_unavailable,
     read_by_statement,
-    read_rows,
+    read_directly,
     write_transaction,
 )
 from recsvc.storage.models import Interaction, User
@@ -103,7 +103,7 @@ def test_rows_that_cannot_be_read_are_told_of_and_whose_they_are_is_not(make_app
         make_app(postgresql_url).app_context(),
         pytest.raises(DataError, match="division by zero") as told,
     ):
-        read_rows(never, {"user_id": "ana"})
+        read_directly(never, {"user_id": "ana"})
 
     assert "user_id" in str(told.value)
     assert "ana" not in str(told.value)
@@ -114,7 +114,7 @@ def test_a_connection_that_is_lost_while_rows_are_read_is_not_used_again(make_ap
     with make_app(postgresql_url).app_context():
         read_by_statement()
         with pytest.raises(OperationalError) as told:
-            read_rows(select(func.pg_terminate_backend(func.pg_backend_pid())), {})
+            read_directly(select(func.pg_terminate_backend(func.pg_backend_pid())), {})
 
         assert is_unavailable(told.value)
         assert told.value.connection_invalidated

@@ -499,6 +499,7 @@ def nearest(
 ):
     cdef const uint8_t[::1] is_open = recommendable.view(np.uint8)
     cdef Py_ssize_t size = sums.shape[0], place, length, distinct = 0, related
+    most = max(most, 0)
     room = np.empty(ROUNDS * most + AT_ONCE + others.shape[0], np.intp)
     cdef Py_ssize_t[::1] chosen = room
     if is_open.shape[0] < size:

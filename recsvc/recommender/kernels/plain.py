@@ -79,6 +79,7 @@ def weighed(
 
     Raises:
         IndexError: A place is none of n.
+        ValueError: There are not as many places as numbers.
     """
     found: NDArray[np.float32] = weights[chosen] * numbers
     return found
@@ -97,7 +98,7 @@ def without_each(
     Args:
         strengths: float32, shape (h,): above 0 where the item is liked.
         weights: float32, shape (h,): what each counts for while all are there.
-        fewer: float32: what the liked ones count for, in their order, where one is missing.
+        fewer: float32, shape (liked - 1,): what the liked ones count for, in order, where one is missing.
         places: Of the items to leave out, shape (p,).
 
     Returns:
@@ -334,8 +335,13 @@ def cold(likes: NDArray[np.int32], items: NDArray[np.intp]) -> NDArray[np.intp]:
 
     Returns:
         Their places among the items, ascending.
+
+    Raises:
+        IndexError: An item is none.
     """
-    return np.flatnonzero((items >= len(likes)) | (likes.take(items, mode="clip") <= 0))
+    is_cold = items >= len(likes)
+    is_cold[~is_cold] = likes[items[~is_cold]] <= 0
+    return np.flatnonzero(is_cold)
 
 
 def greatest(added: NDArray[np.float32], most: int) -> NDArray[np.intp]:
@@ -377,7 +383,8 @@ def parts_of_scores(
         history, of the features, and of what is the same for all users.
 
     Raises:
-        IndexError: A place is none of h.
+        IndexError: A place is none of h, or one of those that add most is not among the places.
+        ValueError: The shapes do not belong together.
     """
     named, features = len(greatest), len(by_features)
     falls = ~(without >= scores)

@@ -188,7 +188,8 @@ class LightFMHybrid(FoldedInVoice):
         self, vectors: NDArray[np.float32], history: History, liked: int | NDArray[np.intp]
     ) -> NDArray[np.float32]:
         """Adds what the user's features say; all that is known of somebody who likes nothing."""
-        if not len(history.features) and vectors.all():  # as a rule, and quickly told
+        # As a rule no component is 0, and so no vector is nothing: that is quickly told.
+        if not len(history.features) and vectors.all():
             return vectors
         lacks = len(history.features) > 0 or ~vectors.any(axis=-1, keepdims=True)
         share = _FEATURES_AS_ITEMS / (liked + _FEATURES_AS_ITEMS)

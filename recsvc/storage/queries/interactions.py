@@ -13,7 +13,7 @@ from typing import Any, cast
 from sqlalchemy import Table, and_, bindparam, delete, func, or_, select, update
 
 from recsvc.extensions import db
-from recsvc.storage.database import chunks, insert_ignoring_conflicts, insert_rows, read_rows
+from recsvc.storage.database import chunks, insert_ignoring_conflicts, insert_rows, read_directly
 from recsvc.storage.models import Event, Interaction, Item, User
 from recsvc.storage.queries import shop_ids
 
@@ -134,7 +134,7 @@ def history(user_id: str, *, with_times: bool = False) -> tuple[int | None, User
     Returns:
         The user's key, None where there is no such user, and their history.
     """
-    rows = read_rows(_HISTORY_WITH_TIMES if with_times else _HISTORY, {"user_id": user_id})
+    rows = read_directly(_HISTORY_WITH_TIMES if with_times else _HISTORY, {"user_id": user_id})
     if not rows:
         return shop_ids.keys_of("user", [user_id]).get(user_id), UserHistory()
     return rows[0][0], _in_columns(rows)

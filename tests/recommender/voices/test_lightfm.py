@@ -201,6 +201,16 @@ def test_features_count_as_three_items_of_a_history(history_of):
     assert voice.vector(history_of({0: 1}, [0])).tolist() == pytest.approx([1 + 8.25, 15])
 
 
+def test_without_all_that_has_an_embedding_the_mean_user_is_what_is_known(history_of):
+    # ¾ of it, as one item is liked still; without the other item nothing is lacking.
+    voice = voice_of([[2, 1], [0, 0]], mean_user=[1, 1])
+
+    lacking, whole = voice.opinion(history_of({0: 1, 1: 1})).vectors_without_each(np.array([0, 1]))
+
+    assert lacking.tolist() == [0.75, 0.75]
+    assert whole == pytest.approx(voice.vector(history_of({0: 1})))
+
+
 def test_parts_of_history_features_and_mean_add_up_to_the_vector(embeddings, history_of):
     random = np.random.default_rng(0)
     voice = voice_of(
