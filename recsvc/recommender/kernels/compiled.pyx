@@ -349,6 +349,10 @@ cdef enum:
     NOWHERE = -1
     FEW = 100  # items of a history; of more, what LAPACK takes to begin is little
 
+ctypedef fused whole:
+    int32_t
+    Py_ssize_t
+
 ctypedef fused real:
     float
     double
@@ -499,13 +503,16 @@ def nearest(
 ):
     cdef const uint8_t[::1] is_open = recommendable.view(np.uint8)
     cdef Py_ssize_t size = sums.shape[0], place, length, distinct = 0, related
+    cdef float least
     most = max(most, 0)
     room = np.empty(ROUNDS * most + AT_ONCE + others.shape[0], np.intp)
     cdef Py_ssize_t[::1] chosen = room
     if is_open.shape[0] < size:
         raise ValueError(f"of {size} items {is_open.shape[0]} are told whether lists may hold them")
-    length = _greatest_allowed(sums, _exceeded_by(sums, 2 * most), most, is_open, excluded, members, chosen)
-    if length < most:
+    # Of members too few would exceed it: all would be looked through twice.
+    least = _exceeded_by(sums, 2 * most) if members is None else 0
+    length = _greatest_allowed(sums, least, most, is_open, excluded, members, chosen)
+    if length < most and least > 0:
         length = _greatest_allowed(sums, 0, most, is_open, excluded, members, chosen)
     related = length
     for place in range(others.shape[0]):
@@ -1031,7 +1038,7 @@ cdef inline Py_ssize_t _slot_of(
 
 cdef Py_ssize_t _place_of(int64_t key, const int32_t[::1] ascending) noexcept:
     """Where a key is, -1 if nowhere. Keys are dense: it is looked for where it would be if none were missing."""
-    cdef Py_ssize_t low, high = ascending.shape[0] - 1, step = 1, middle
+    cdef Py_ssize_t low, high = ascending.shape[0] - 1, step = 1
     if high < 0 or key < ascending[0] or key > ascending[high]:
         return -1
     high = min(high, key - ascending[0])
@@ -1040,24 +1047,26 @@ cdef Py_ssize_t _place_of(int64_t key, const int32_t[::1] ascending) noexcept:
         high = low
         low = max(low - step, 0)
         step *= 2
-    while low < high:
-        middle = (low + high) // 2
-        if ascending[middle] < key:
-            low = middle + 1
-        else:
-            high = middle
+    low = _first_from(key, ascending, low, high)
     return low if ascending[low] == key else -1
 
 
 cdef bint _is_in(Py_ssize_t item, const Py_ssize_t[::1] ascending) noexcept:
-    cdef Py_ssize_t low = 0, high = ascending.shape[0], middle
+    return _stands_at(_first_from(item, ascending, 0, ascending.shape[0]), ascending, item)
+
+
+cdef inline Py_ssize_t _first_from(
+    int64_t number, const whole[::1] ascending, Py_ssize_t low, Py_ssize_t high
+) noexcept:
+    """The first place, from low to high, whose number is not below another; high where there is none."""
+    cdef Py_ssize_t middle
     while low < high:
         middle = (low + high) // 2
-        if ascending[middle] < item:
+        if ascending[middle] < number:
             low = middle + 1
         else:
             high = middle
-    return _stands_at(low, ascending, item)
+    return low
 
 
 cdef inline bint _stands_at(Py_ssize_t place, const Py_ssize_t[::1] ascending, Py_ssize_t item) noexcept:
