@@ -44,7 +44,6 @@ def because_popular(listed: NDArray[np.intp]) -> list[list[Reason]]:
 
 def reasons_for(
     view: ServingView,
-    model: Model,
     taste: Taste,
     prepared: Prepared,
     *,
@@ -55,15 +54,14 @@ def reasons_for(
 
     Args:
         view: What the list was made from.
-        model: What ranked it.
         taste: Of whom.
         prepared: What the model made of that.
         chosen: Item indexes.
         scores: What they were ranked by.
     """
-    features_of = _features_of_cold(view, model, chosen)
+    features_of = _features_of_cold(view, taste.model, chosen)
     with one_at_a_time:
-        explained = explain(model, prepared, chosen, scores, features_of)
+        explained = explain(taste.model, prepared, chosen, scores, features_of)
     of_items = list(zip(explained, features_of, strict=True))
     interactions = _ids_and_events(view, taste, explained)
     labels = features.labels_of(

@@ -305,7 +305,7 @@ def _rank(
             prepared = model.prepare(taste.history, view.newcomers)
             chosen, scores = model.rank(prepared, filters.k, selection, diversity=filters.diversity)
         if filters.explain:
-            reasons = reasons_for(view, model, taste, prepared, chosen=chosen, scores=scores)
+            reasons = reasons_for(view, taste, prepared, chosen=chosen, scores=scores)
     strategy = taste.strategy if taste else POPULAR
     return _Ranked(view, strategy, chosen, scores, user_id, experiment, reasons)
 

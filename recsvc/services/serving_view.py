@@ -161,8 +161,7 @@ class ServingView:
 
     def names_of(self, item_keys: Collection[int]) -> Names:
         """Ids and titles by item key; those that are not at hand are read."""
-        names = zip(item_keys, map(self.names.get, item_keys), strict=True)
-        found = {key: name for key, name in names if name is not None}
+        found = {key: name for key in item_keys if (name := self.names.get(key)) is not None}
         if len(found) < len(item_keys):
             read = items.titles([key for key in item_keys if key not in found])
             if len(self.names) < _MOST_NAMES:
