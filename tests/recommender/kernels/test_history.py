@@ -7,8 +7,6 @@ import pytest
 
 NOTHING = np.empty(0, np.intp)
 FIRST, NONE = np.zeros(1, np.intp), np.full(1, -1)
-
-
 GAPLESS = np.arange(10, 60, dtype=np.int32)
 
 
