@@ -37,7 +37,7 @@ with imports_that_stay():
 
 util.write_error = write_problem  # of what gunicorn itself refuses; it has no setting for that
 
-worker_class = "gthread"
+worker_class = "recsvc.web_process.WebProcess"
 threads = 8
 timeout = 60
 # Platforms kill what is still there thirty seconds after SIGTERM; some requests may be under way until then.
