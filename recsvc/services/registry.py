@@ -33,7 +33,7 @@ logger = structlog.get_logger(__name__)
 
 ESTIMATOR = "lightfm.pickle"
 
-_LIBRARIES = ("implicit", "lightfm-next", "numpy", "scipy")
+_LIBRARIES = ("lightfm-next", "numpy", "scipy")
 
 
 def model_store() -> ModelStore:

@@ -176,10 +176,19 @@ def _changed(manifest: Mapping[str, Any], known: InteractionColumns, examples: E
             counts = f": {then[noun]:,} then, {len(known):,} now" if noun == "interactions" else ""
             changes.append(f"{meaning}{counts}")
     for name, before in manifest["libraries"].items():
-        present = platform.python_version() if name == "python" else importlib.metadata.version(name)
+        present = _present_version(name)
         if present != before:
             changes.append(f"{name}: {before} then, {present} now")
     return changes
+
+
+def _present_version(name: str) -> str:
+    if name == "python":
+        return platform.python_version()
+    try:
+        return importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        return "none"
 
 
 def _quality(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import os
 import subprocess
 import sys
@@ -137,7 +138,20 @@ def test_a_library_that_is_another_since_is_said(shop, train, monkeypatch):
 
     changed = reproduce(version, ignore).changed
 
-    assert [change.partition(":")[0] for change in changed] == ["implicit", "lightfm-next", "numpy", "scipy"]
+    assert [change.partition(":")[0] for change in changed] == ["lightfm-next", "numpy", "scipy"]
+
+
+def test_a_library_that_is_not_used_any_more_is_said(shop, train, monkeypatch):
+    version, before = train().model_version, importlib.metadata.version
+
+    def scipy_is_not_there(name: str) -> str:
+        if name == "scipy":
+            raise importlib.metadata.PackageNotFoundError(name)
+        return before(name)
+
+    monkeypatch.setattr("recsvc.services.reproducing.importlib.metadata.version", scipy_is_not_there)
+
+    assert reproduce(version, ignore).changed == [f"scipy: {before('scipy')} then, none now"]
 
 
 def test_what_cannot_be_fitted_again_is_refused_in_words(shop, train):

@@ -214,7 +214,7 @@ def test_a_manifest_tells_what_was_learned_from(shop, train):
     assert manifest["parameters"] == run.parameters
     assert run.parameters["lightfm"]["components"] == 8  # of 16 items no more can be learned
     assert manifest["run_id"] == run.run_id
-    assert set(manifest["libraries"]) == {"python", "implicit", "lightfm-next", "numpy", "scipy"}
+    assert set(manifest["libraries"]) == {"python", "lightfm-next", "numpy", "scipy"}
     assert registry.get(run.model_version).manifest == json.loads(json.dumps(manifest))
     assert arrays["lightfm.embeddings"].shape == (16, 8)
     assert all(np.isfinite(array).all() for array in arrays.values())

@@ -1,7 +1,7 @@
-"""The inner loops that a request waits for: compiled where that can be done, else NumPy's; docs/adr/0021.
+"""Inner loops that a request waits for, and one of a training: compiled where that can be done, else NumPy's.
 
 `plain` says what each does, and `compiled` does the same. After all else that a request does, the code and
-data of every step come from memory again; compiled, a list takes few steps.
+data of every step come from memory again; compiled, a list takes few steps (docs/adr/0021).
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
         relate,
         rows,
         shares,
+        solve_rows,
         weighed,
         without_each,
     )
@@ -39,7 +40,7 @@ else:
     mixed, nearest = _chosen.mixed, _chosen.nearest
     parts_of_scores, portions = _chosen.parts_of_scores, _chosen.portions
     products, products_of_each, relate = _chosen.products, _chosen.products_of_each, _chosen.relate
-    rows, shares = _chosen.rows, _chosen.shares
+    rows, shares, solve_rows = _chosen.rows, _chosen.shares, _chosen.solve_rows
     weighed, without_each = _chosen.weighed, _chosen.without_each
 
 __all__ = [
@@ -59,6 +60,7 @@ __all__ = [
     "relate",
     "rows",
     "shares",
+    "solve_rows",
     "weighed",
     "without_each",
 ]

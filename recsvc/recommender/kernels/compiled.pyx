@@ -1,8 +1,8 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True, initializedcheck=False
 """What `plain` does, compiled. Every index is checked: arrays come from files.
 
-The interpreter's lock is kept: to give it away for a tenth of a millisecond, and to wait for it again beside
-other requests, would cost a list more than it gains.
+The interpreter's lock is kept, but in a training: to give it away for a tenth of a millisecond, and to wait for
+it again beside other requests, would cost a list more than it gains.
 """
 
 import numpy as np
@@ -36,6 +36,8 @@ cdef extern from *:
     #define WIDE 16  /* floats that the widest registers hold */
     #define BESIDE 4  /* rows that another is multiplied with at once */
     #define LANES 64  /* sums that are taken side by side: the bytes that come from memory together */
+    #define LANE_OF_FLOATS 16  /* of the bytes that come from memory together */
+    #define SMALL 1e-12f  /* beside the square of what is wanted: floats tell no less */
     #define AHEAD 4  /* rows that are on their way while one is read: more than memory takes for one */
 
     /* Each row is somewhere else: the next ones are on their way while one is multiplied. */
@@ -274,6 +276,60 @@ cdef extern from *:
             }
         }
     }
+
+    /* Takes sums side by side: one after another they would wait for each other. */
+    ALWAYS_INLINE static inline float multiply_two(const float *one, const float *other, ptrdiff_t length) {
+        float sums[LANES] = {0}, sum = 0;
+        ptrdiff_t column = 0;
+        for (; column + LANES <= length; column += LANES)
+            for (int lane = 0; lane < LANES; lane++)
+                sums[lane] += one[column + lane] * other[column + lane];
+        for (; column < length; column++)
+            sum += one[column] * other[column];
+        for (int half = LANES / 2; half; half /= 2)
+            for (int lane = 0; lane < half; lane++)
+                sums[lane] += sums[lane + half];
+        return sums[0] + sum;
+    }
+
+    ALWAYS_INLINE static inline void add_scaled(const float *restrict row, float weight, ptrdiff_t length,
+                                                float *restrict sums) {
+        for (ptrdiff_t column = 0; column < length; column++)
+            sums[column] += weight * row[column];
+    }
+
+    /* As many steps of conjugate gradients from nothing as are asked for, or lead anywhere. */
+    FOR_EACH_PROCESSOR
+    static void solve_row(const float *embeddings, ptrdiff_t length, const int32_t *items, ptrdiff_t count,
+                          const float *wanted, const float *counted, ptrdiff_t steps, float *restrict residual,
+                          float *restrict direction, float *restrict image, float *restrict solved) {
+        float square, least;
+        for (ptrdiff_t column = 0; column < length; column++)
+            residual[column] = solved[column] = 0;
+        for (ptrdiff_t place = 0; place < count; place++) {
+            const float *next = embeddings + (ptrdiff_t)items[place + 1 < count ? place + 1 : place] * length;
+            for (ptrdiff_t column = 0; column < length; column += LANE_OF_FLOATS)
+                FETCH(next + column);
+            add_scaled(embeddings + (ptrdiff_t)items[place] * length, wanted[place], length, residual);
+        }
+        memcpy(direction, residual, length * sizeof *direction);
+        square = multiply_two(residual, residual, length);
+        least = square * SMALL;
+        for (ptrdiff_t step = 0; step < steps && square > least; step++) {
+            float size, before = square;
+            memcpy(image, direction, length * sizeof *image);
+            for (ptrdiff_t place = 0; place < count; place++) {
+                const float *row = embeddings + (ptrdiff_t)items[place] * length;
+                add_scaled(row, counted[place] * multiply_two(row, direction, length), length, image);
+            }
+            size = square / multiply_two(direction, image, length);
+            add_scaled(direction, size, length, solved);
+            add_scaled(image, -size, length, residual);
+            square = multiply_two(residual, residual, length);
+            for (ptrdiff_t column = 0; column < length; column++)
+                direction[column] = residual[column] + square / before * direction[column];
+        }
+    }
     """
     void FETCH(const void *address)
     void read_rows(
@@ -305,6 +361,19 @@ cdef extern from *:
         float *found,
     )
     void multiply_rows(const float *rows, Py_ssize_t count, Py_ssize_t length, double *products)
+    void solve_row(
+        const float *embeddings,
+        Py_ssize_t length,
+        const int32_t *items,
+        Py_ssize_t count,
+        const float *wanted,
+        const float *counted,
+        Py_ssize_t steps,
+        float *residual,
+        float *direction,
+        float *image,
+        float *solved,
+    ) nogil
     void count_rows(const double *products, const double *roots, Py_ssize_t size, double *matrix)
     void add_up(const double *products, const double *weights, Py_ssize_t size, double *sums)
     bint factorize(double *matrix, Py_ssize_t size, double *column)
@@ -736,6 +805,47 @@ def fold_in(embeddings, strengths, spectrum, numbers, weights, of_each, left_out
         return plain.fold_in(embeddings, strengths, spectrum, numbers, weights, of_each, left_out)
     table = _table(numbers)
     return _fold_in(np.ascontiguousarray(embeddings), strengths, spectrum, table, weights, of_each, left_out)
+
+
+def solve_rows(
+    const float[:, ::1] embeddings,
+    const int64_t[::1] bounds,
+    const int32_t[::1] items,
+    const float[::1] wanted,
+    const float[::1] counted,
+    Py_ssize_t steps,
+):
+    cdef Py_ssize_t count = bounds.shape[0] - 1, length = embeddings.shape[1], row, first
+    if wanted.shape[0] != items.shape[0] or counted.shape[0] != items.shape[0]:
+        raise ValueError(f"{items.shape[0]} items, {wanted.shape[0]} and {counted.shape[0]} numbers of them")
+    for row in range(items.shape[0]):
+        if not 0 <= items[row] < embeddings.shape[0]:
+            raise IndexError(f"item {items[row]} is none of {embeddings.shape[0]}")
+    for row in range(count):
+        if not 0 <= bounds[row] <= bounds[row + 1] <= items.shape[0]:
+            raise IndexError(f"row {row} is not within {items.shape[0]} entries")
+    found = np.zeros((max(count, 0), length), np.float32)
+    cdef float[:, ::1] solved = found, room = np.empty((3, length), np.float32)
+    if not length:
+        return found
+    with nogil:
+        for row in range(count):
+            first = bounds[row]
+            if first < bounds[row + 1]:
+                solve_row(
+                    &embeddings[0, 0],
+                    length,
+                    &items[first],
+                    bounds[row + 1] - first,
+                    &wanted[first],
+                    &counted[first],
+                    steps,
+                    &room[0, 0],
+                    &room[1, 0],
+                    &room[2, 0],
+                    &solved[row, 0],
+                )
+    return found
 
 
 def _table(numbers):
