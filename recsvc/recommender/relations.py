@@ -145,19 +145,18 @@ def join(
     return Relations(bounds, np.concatenate(items), np.concatenate(weights), sources)
 
 
-def blocks(work: NDArray[np.int64], most: int = _WORK_OF_A_BLOCK) -> Iterator[tuple[int, int]]:
+def blocks(work: NDArray[np.int64]) -> Iterator[tuple[int, int]]:
     """Cuts rows into blocks that take about as much memory each.
 
     Args:
         work: Ascending, shape (n + 1,): how many products are computed for all rows before each.
-        most: Of a block of more than one row.
 
     Yields:
         Where a block begins and ends, at least one row apart.
     """
     begin, rows = 0, len(work) - 1
     while begin < rows:
-        end = int(np.searchsorted(work, work[begin] + most, side="right")) - 1
+        end = int(np.searchsorted(work, work[begin] + _WORK_OF_A_BLOCK, side="right")) - 1
         end = min(max(end, begin + 1), rows)
         yield begin, end
         begin = end

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
+from recsvc.recommender import kernels
 from recsvc.recommender.relations import Relations, blocks
 
 _TURNS = 30  # of the power iteration; the radius is a scale, and need not be exact
@@ -27,23 +28,19 @@ def blur(relations: Relations, through: Relations, threads: int) -> NDArray[np.f
         float32, shape (e,): Σ_k w_ik p_kj for each entry (i, j) of `relations`.
     """
     shape = len(relations), len(relations)
-    direct = sparse.csr_array((relations.weights, relations.items, relations.bounds), shape=shape)
     rest = through.weights * np.repeat(through.sources, np.diff(through.bounds))
     radius = _spectral_radius(sparse.csr_array((rest, through.items, through.bounds), shape=shape))
     blurred = np.zeros(len(relations.weights), np.float32)
     if radius == 0:
         return blurred
-    onward = sparse.csr_array((rest / np.float32(radius), through.items, through.bounds), shape=shape)
+    onward = rest / np.float32(radius)
 
     def work(block: tuple[int, int]) -> None:
         begin, end = block
-        both = direct[begin:end] @ onward
-        both.sort_indices()
-        wanted, found = _keys(direct[begin:end]), _keys(both)
-        if len(found):
-            places = np.minimum(np.searchsorted(found, wanted), len(found) - 1)
-            entries = slice(relations.bounds[begin], relations.bounds[end])
-            blurred[entries] = np.where(found[places] == wanted, both.data[places], np.float32(0))
+        bounds = relations.bounds[begin : end + 1]
+        blurred[bounds[0] : bounds[-1]] = kernels.blurred(
+            bounds, relations.items, relations.weights, through.bounds, through.items, onward
+        )
 
     ways = np.concatenate([[0], np.cumsum(np.diff(through.bounds)[relations.items])])[relations.bounds]
     with ThreadPoolExecutor(threads) as pool:
@@ -84,9 +81,3 @@ def _spectral_radius(matrix: sparse.csr_array[Any]) -> float:
             return 0.0
         vector = vector / np.float32(radius)
     return radius
-
-
-def _keys(rows: sparse.csr_array[Any]) -> NDArray[np.int64]:
-    of_row = np.repeat(np.arange(rows.shape[0], dtype=np.int64), np.diff(rows.indptr))
-    keys: NDArray[np.int64] = of_row * rows.shape[1] + rows.indices
-    return keys

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from recsvc.recommender.kernels.plain import (
         best_places,
+        blurred,
         cold,
         find,
         fold_in,
@@ -35,7 +36,8 @@ else:
         _chosen = import_module(f"{__name__}.compiled")
     except ImportError:
         from recsvc.recommender.kernels import plain as _chosen
-    best_places, cold, find = _chosen.best_places, _chosen.cold, _chosen.find
+    best_places, blurred = _chosen.best_places, _chosen.blurred
+    cold, find = _chosen.cold, _chosen.find
     fold_in, greatest, likings = _chosen.fold_in, _chosen.greatest, _chosen.likings
     mixed, nearest = _chosen.mixed, _chosen.nearest
     parts_of_scores, portions = _chosen.parts_of_scores, _chosen.portions
@@ -46,6 +48,7 @@ else:
 __all__ = [
     "IS_COMPILED",
     "best_places",
+    "blurred",
     "cold",
     "find",
     "fold_in",

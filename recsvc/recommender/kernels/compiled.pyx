@@ -416,6 +416,7 @@ cdef enum:
     SAMPLED = 16  # one in so many
     SPARSE = 4  # places of a table for each that is taken
     NOWHERE = -1
+    ASIDE = 16  # sums of what is of no use: one alone would be waited for
     FEW = 100  # items of a history; of more, what LAPACK takes to begin is little
 
 ctypedef fused whole:
@@ -560,6 +561,81 @@ def shares(
                 column = columns[_slot_of(items[entry], columns, wanted)]
                 added[row, column] = weights[entry] * counting[row]
     return found
+
+
+def blurred(
+    const int64_t[::1] bounds,
+    const int32_t[::1] items,
+    const float[::1] weights,
+    const int64_t[::1] through_bounds,
+    const int32_t[::1] through_items,
+    const float[::1] through_weights,
+):
+    cdef Py_ssize_t size = through_bounds.shape[0] - 1, count = bounds.shape[0] - 1, row, longest = 0
+    _check_entries(bounds, items, weights, size)
+    _check_bounds(through_bounds, through_items, through_weights)
+    for row in range(count):
+        longest = max(longest, bounds[row + 1] - bounds[row])
+    found = np.zeros(bounds[count] - bounds[0], np.float32)
+    cdef float[::1] sums = found, of_row = np.zeros(ASIDE + longest, np.float32)
+    cdef int32_t[::1] slots = np.zeros(size, np.int32)
+    cdef bint is_there = True
+    with nogil:
+        for row in range(count):
+            is_there &= _blur_row(
+                bounds[row],
+                bounds[row + 1],
+                bounds[0],
+                items,
+                weights,
+                through_bounds,
+                through_items,
+                through_weights,
+                slots,
+                of_row,
+                sums,
+            )
+    if not is_there:
+        raise IndexError(f"an item that leads on is none of {size}")
+    return found
+
+
+cdef bint _blur_row(
+    Py_ssize_t begin,
+    Py_ssize_t end,
+    Py_ssize_t first,
+    const int32_t[::1] items,
+    const float[::1] weights,
+    const int64_t[::1] through_bounds,
+    const int32_t[::1] through_items,
+    const float[::1] through_weights,
+    int32_t[::1] slots,
+    float[::1] of_row,
+    float[::1] sums,
+) noexcept nogil:
+    """Adds up what leads to the items of a row, and puts aside without a branch what leads elsewhere.
+
+    False where something leads to an item that is not there.
+    """
+    cdef Py_ssize_t entry, other
+    cdef int32_t slot
+    cdef bint is_there = True
+    for entry in range(begin, end):
+        slots[items[entry]] = ASIDE + <int32_t>(entry - begin)
+        of_row[ASIDE + entry - begin] = 0
+    for entry in range(begin, end):
+        for other in range(through_bounds[items[entry]], through_bounds[items[entry] + 1]):
+            if not 0 <= through_items[other] < slots.shape[0]:
+                is_there = False
+                break
+            slot = slots[through_items[other]]
+            of_row[slot | (-<int32_t>(slot == 0) & <int32_t>(other & (ASIDE - 1)))] += (
+                weights[entry] * through_weights[other]
+            )
+    for entry in range(begin, end):
+        sums[entry - first] = of_row[ASIDE + entry - begin]
+        slots[items[entry]] = 0
+    return is_there
 
 
 def nearest(
@@ -816,15 +892,9 @@ def solve_rows(
     Py_ssize_t steps,
 ):
     cdef Py_ssize_t count = bounds.shape[0] - 1, length = embeddings.shape[1], row, first
-    if wanted.shape[0] != items.shape[0] or counted.shape[0] != items.shape[0]:
-        raise ValueError(f"{items.shape[0]} items, {wanted.shape[0]} and {counted.shape[0]} numbers of them")
-    for row in range(items.shape[0]):
-        if not 0 <= items[row] < embeddings.shape[0]:
-            raise IndexError(f"item {items[row]} is none of {embeddings.shape[0]}")
-    for row in range(count):
-        if not 0 <= bounds[row] <= bounds[row + 1] <= items.shape[0]:
-            raise IndexError(f"row {row} is not within {items.shape[0]} entries")
-    found = np.zeros((max(count, 0), length), np.float32)
+    _check_entries(bounds, items, wanted, embeddings.shape[0])
+    _check_entries(bounds, items, counted, embeddings.shape[0])
+    found = np.zeros((count, length), np.float32)
     cdef float[:, ::1] solved = found, room = np.empty((3, length), np.float32)
     if not length:
         return found
@@ -1033,6 +1103,33 @@ cdef int _check(
             raise IndexError(f"row {history[row]} is none of {size}")
         if not 0 <= bounds[history[row]] <= bounds[history[row] + 1] <= items.shape[0]:
             raise IndexError(f"row {history[row]} is not within {items.shape[0]} entries")
+    return 0
+
+
+cdef int _check_bounds(
+    const int64_t[::1] bounds, const int32_t[::1] items, const float[::1] numbers
+) except -1:
+    """Raises where a row is not there."""
+    cdef Py_ssize_t row
+    if numbers.shape[0] != items.shape[0]:
+        raise ValueError(f"{items.shape[0]} items, and {numbers.shape[0]} numbers of them")
+    if not bounds.shape[0]:
+        raise ValueError("no row has bounds")
+    for row in range(bounds.shape[0] - 1):
+        if not 0 <= bounds[row] <= bounds[row + 1] <= items.shape[0]:
+            raise IndexError(f"row {row} is not within {items.shape[0]} entries")
+    return 0
+
+
+cdef int _check_entries(
+    const int64_t[::1] bounds, const int32_t[::1] items, const float[::1] numbers, Py_ssize_t size
+) except -1:
+    """Raises where a row is not there, or an item of one."""
+    cdef Py_ssize_t entry
+    _check_bounds(bounds, items, numbers)
+    for entry in range(bounds[0], bounds[bounds.shape[0] - 1]):
+        if not 0 <= items[entry] < size:
+            raise IndexError(f"item {items[entry]} is none of {size}")
     return 0
 
 

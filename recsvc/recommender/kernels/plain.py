@@ -480,6 +480,63 @@ def fold_in(
     return found, vectors
 
 
+def blurred(
+    bounds: NDArray[np.int64],
+    items: NDArray[np.int32],
+    weights: NDArray[np.float32],
+    through_bounds: NDArray[np.int64],
+    through_items: NDArray[np.int32],
+    through_weights: NDArray[np.float32],
+) -> NDArray[np.float32]:
+    """How strongly the entries of some rows are reached through others: entries of a product of two matrices.
+
+    Args:
+        bounds: int64, shape (m + 1,): where the entries of each row begin and end.
+        items: int32, shape (e,): columns, distinct within a row.
+        weights: w, float32, shape (e,).
+        through_bounds: int64, shape (n + 1,): likewise of the rows of all n columns.
+        through_items: int32, shape (f,).
+        through_weights: p, float32, shape (f,).
+
+    Returns:
+        float32: Σ_k w_ik p_kj for each entry (i, j) of the m rows, in their order.
+
+    Raises:
+        IndexError: An item is none of n, or a row is not within the entries.
+        ValueError: There are not as many numbers as items.
+    """
+    size = len(through_bounds) - 1
+    _check_entries(bounds, items, weights, size)
+    _check_entries(through_bounds, through_items, through_weights, size)
+    own = slice(bounds[0], bounds[-1])
+    shape = len(bounds) - 1, size
+    rows = sparse.csr_array((weights[own], items[own], bounds - bounds[0]), shape=shape)
+    both = rows @ sparse.csr_array((through_weights, through_items, through_bounds), shape=(size, size))
+    both.sort_indices()
+    wanted, reached = _keys(rows), _keys(both)
+    if not len(reached):
+        return np.zeros(len(wanted), np.float32)
+    places = np.minimum(np.searchsorted(reached, wanted), len(reached) - 1)
+    return np.where(reached[places] == wanted, both.data[places], np.float32(0))
+
+
+def _keys(rows: sparse.csr_array[Any]) -> NDArray[np.int64]:
+    of_row = np.repeat(np.arange(rows.shape[0], dtype=np.int64), np.diff(rows.indptr))
+    keys: NDArray[np.int64] = of_row * rows.shape[1] + rows.indices
+    return keys
+
+
+def _check_entries(
+    bounds: NDArray[np.int64], items: NDArray[np.int32], numbers: NDArray[np.float32], size: int
+) -> None:
+    if len(items) != len(numbers):
+        raise ValueError(f"{len(items)} items, and {len(numbers)} numbers of them")
+    if np.any(np.diff(bounds, prepend=0, append=len(items)) < 0):
+        raise IndexError(f"a row is not within {len(items)} entries")
+    if len(items) and not 0 <= items.min() <= items.max() < size:
+        raise IndexError(f"an item is none of {size}")
+
+
 def solve_rows(
     embeddings: NDArray[np.float32],
     bounds: NDArray[np.int64],
@@ -507,12 +564,8 @@ def solve_rows(
         IndexError: An item is none of n, or a row is not within the entries.
         ValueError: There are not as many numbers as items.
     """
-    if not len(items) == len(wanted) == len(counted):
-        raise ValueError(f"{len(items)} items, {len(wanted)} and {len(counted)} numbers of them")
-    if len(items) and not 0 <= items.min() <= items.max() < len(embeddings):
-        raise IndexError(f"an item is none of {len(embeddings)}")
-    if np.any(np.diff(bounds, prepend=0, append=len(items)) < 0):
-        raise IndexError(f"a row is not within {len(items)} entries")
+    for numbers in (wanted, counted):
+        _check_entries(bounds, items, numbers, len(embeddings))
     entries = slice(bounds[0], bounds[-1])
     of_entries, row_of = embeddings[items[entries]], np.repeat(np.arange(len(bounds) - 1), np.diff(bounds))
 

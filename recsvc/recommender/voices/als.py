@@ -32,7 +32,6 @@ _ROWS_A_COMPONENT = 4  # users, or items where they are fewer
 _ITERATIONS = 6
 _STEPS = 2  # of conjugate gradients
 _ROWS_AT_ONCE = 2048
-_ENTRIES_AT_ONCE = 16_384
 
 
 @dataclass(frozen=True)
@@ -197,7 +196,7 @@ def _solve(
         begin, end = block
         solved[begin:end] = solve_rows(embeddings, bounds[begin : end + 1], items, wanted, counted, _STEPS)
 
-    list(pool.map(work, blocks(bounds, _ENTRIES_AT_ONCE)))
+    list(pool.map(work, blocks(bounds * embeddings.shape[1])))
     return solved
 
 

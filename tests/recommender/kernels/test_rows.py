@@ -126,3 +126,66 @@ def test_a_row_of_numbers_that_is_not_there_is_refused(of_kind, row):
         of_kind.products(numbers, units, np.array([0, row]), np.ones(2, np.float32))
     with pytest.raises(IndexError):
         of_kind.products_of_each(numbers, units, np.array([0, row]), np.ones((1, 2), np.float32))
+
+
+def entries_of(dense):
+    rows = sparse.csr_array(np.array(dense, np.float32))
+    return rows.indptr.astype(np.int64), rows.indices.astype(np.int32), rows.data
+
+
+# 0 leads to 1 and 2, 1 to 0, 2 to nothing.
+DIRECT = [[0, 4, 1], [5, 0, 0], [0, 0, 0]]
+THROUGH = [[2, 0, 7], [0, 0, 3], [10, 1, 0]]
+
+
+def test_an_entry_is_reached_by_each_way_through_an_item_of_its_row(of_kind):
+    # 0→1 is 0→2→1 = 1 · 1; 0→2 is 0→1→2 = 4 · 3; 1→0 is 1→0→0 = 5 · 2. That 0 leads to 0 is asked of nobody.
+    assert of_kind.blurred(*entries_of(DIRECT), *entries_of(THROUGH)).tolist() == [1, 12, 10]
+
+
+def test_some_rows_are_reached_as_they_are_among_all(of_kind):
+    bounds, items, weights = entries_of(DIRECT)
+
+    assert of_kind.blurred(bounds[1:], items, weights, *entries_of(THROUGH)).tolist() == [10]
+    assert of_kind.blurred(bounds[2:], items, weights, *entries_of(THROUGH)).tolist() == []
+
+
+def test_what_is_compiled_reaches_what_plain_does(compiled):
+    random = np.random.default_rng(0)
+    direct, through = (
+        sparse.random_array((300, 300), density=density, rng=random, dtype=np.float32).toarray()
+        for density in (0.05, 0.2)
+    )
+
+    found = compiled.blurred(*entries_of(direct), *entries_of(through))
+
+    assert found == pytest.approx(plain.blurred(*entries_of(direct), *entries_of(through)), rel=1e-5)
+    assert found == pytest.approx((direct @ through)[direct != 0], rel=1e-5)
+
+
+@pytest.mark.parametrize("item", [-1, 3, 2_000_000_000])
+@pytest.mark.parametrize("which", [0, 1], ids=["of a row", "of what leads on"])
+def test_what_leads_to_an_item_that_is_not_there_is_refused(of_kind, which, item):
+    rows = [entries_of(DIRECT), entries_of(THROUGH)]
+    rows[which][1][0] = item
+
+    with pytest.raises(IndexError):
+        of_kind.blurred(*rows[0], *rows[1])
+
+
+@pytest.mark.parametrize("which", [0, 1], ids=["of a row", "of what leads on"])
+def test_bounds_beyond_the_entries_are_refused(of_kind, which):
+    rows = [entries_of(DIRECT), entries_of(THROUGH)]
+    rows[which][0][-1] += 9
+
+    with pytest.raises(IndexError):
+        of_kind.blurred(*rows[0], *rows[1])
+
+
+@pytest.mark.parametrize("which", [0, 1], ids=["of a row", "of what leads on"])
+def test_fewer_weights_than_entries_are_refused(of_kind, which):
+    rows = [entries_of(DIRECT), entries_of(THROUGH)]
+    rows[which] = *rows[which][:2], rows[which][2][1:]
+
+    with pytest.raises(ValueError, match="items, and"):
+        of_kind.blurred(*rows[0], *rows[1])
