@@ -3,11 +3,11 @@
     python -m benchmarks.hostile [--requests N] [--database sqlite|postgresql] [--seed N]
 
 Broken JSON, wrong types, huge numbers, NaN, NUL bytes, tricks of Unicode and of paths, giant headers,
-bodies that are longer or shorter than they say, and bodies that come a byte at a time are sent to a web of
-two processes, over raw sockets. Two thirds carry a `service` key; the rest none, or one that is wrong. Each
-request is made so that it must be refused. Told are 5xx, requests that were taken, answers that never came,
-web processes that were lost, and whether the tables hold afterwards, row by row, what they held before.
-Ends with 1 where anything was found.
+bodies that are longer or shorter than they say or longer than any may be, and bodies that come a byte at a
+time are sent to a web of two processes, over raw sockets. Two thirds carry a `service` key; the rest none, or
+one that is wrong. Each request is made so that it must be refused. Told are 5xx, requests that were taken,
+answers that never came, web processes that were lost, and whether the tables hold afterwards, row by row,
+what they held before. Ends with 1 where anything was found.
 """
 
 from __future__ import annotations
@@ -29,12 +29,14 @@ import httpx
 from sqlalchemy import create_engine, text
 
 from benchmarks.small_system import SmallSystem, running
+from recsvc.config import Config
 from recsvc.extensions import db
 from recsvc.factory import create_app
 from recsvc.services import keys
 
 _THREADS = 8
 _PATIENCE = 30.0  # seconds for an answer
+_MAX_BODY = Config.max_body_bytes
 _TABLES = ("users", "items", "interactions", "features", "item_features", "user_features", "training_runs")
 _BODIES = {
     "POST": [
@@ -90,9 +92,10 @@ def made(chance: random.Random, key: str) -> Iterator[tuple[str, bytes]]:
         "paths": lambda: _head(chance, key, chance.choice(("GET", "DELETE")), chance.choice(_PATHS)),
         "headers": lambda: _with_odd_headers(chance, key),
         "lengths": lambda: _with_wrong_length(chance, key),
+        "too long": lambda: _longer_than_taken(chance, key),
         "not HTTP": lambda: chance.randbytes(chance.randint(1, 500)) + b"\r\n\r\n",
     }
-    names, weights = list(kinds), (3, 2, 6, 5, 2, 1, 1)
+    names, weights = list(kinds), (3, 2, 6, 5, 2, 1, 0.02, 1)
     while True:
         (kind,) = chance.choices(names, weights)
         yield kind, kinds[kind]()
@@ -191,6 +194,14 @@ def _with_wrong_length(chance: random.Random, key: str) -> bytes:
         return _head(chance, key, "POST", "/api/v1/interactions", *chunked) + sizes + b"\r\n" + body + b"\r\n"
     length = f"Content-Length: {len(body) + chance.choice((-5, -50, 1, 10_000, 10**7, 10**12))}"
     return _head(chance, key, "POST", "/api/v1/interactions", "Content-Type: application/json", length) + body
+
+
+def _longer_than_taken(chance: random.Random, key: str) -> bytes:
+    # Cut where it becomes too long, it would be a good one.
+    body = b'{"user_id": "user-1", "item_id": "item-1", "event": "view"}'.ljust(_MAX_BODY) + b"}"
+    chunked = ("Content-Type: application/json", "Transfer-Encoding: chunked")
+    head = _head(chance, key, "POST", "/api/v1/interactions", *chunked)
+    return head + f"{len(body):x}\r\n".encode() + body + b"\r\n0\r\n\r\n"
 
 
 def attack(system: SmallSystem, requests: int, seed: int) -> dict[str, object]:

@@ -31,6 +31,15 @@ def _depth(content: Any) -> int:
     return depth
 
 
+def _body() -> bytes:
+    """All that was sent, or 413."""
+    body = request.get_data(cache=True)
+    # Of one that comes in chunks Werkzeug reads as much as is taken, and does not tell that there is more.
+    if len(body) == request.max_content_length and request.environ["wsgi.input"].read(1):
+        abort(413)
+    return body
+
+
 class ContractParser(FlaskParser):
     """Refuses what webargs would pass over in silence."""
 
@@ -42,7 +51,7 @@ class ContractParser(FlaskParser):
         return dict(super().load_querystring(req, schema))
 
     def _raw_load_json(self, req: Request) -> Any:
-        body = req.get_data(cache=True)
+        body = _body()
         if body and not is_json(req.mimetype):
             # Taken for an empty body, it would replace an item by nothing.
             abort(415, "Send JSON, and say so: Content-Type: application/json.")
@@ -100,7 +109,7 @@ def _with_body(view: View) -> View:
 
     @functools.wraps(view)
     def guarded(*args: Any, **kwargs: Any) -> Any:
-        if not request.get_data(cache=True):
+        if not _body():
             abort(400, "The body is empty. Send JSON; {} says nothing.")
         return view(*args, **kwargs)
 

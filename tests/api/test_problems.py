@@ -171,16 +171,33 @@ def test_a_method_that_is_not_allowed_says_which_are(service):
     assert "GET" in answer.headers["Allow"]
 
 
-def test_a_body_that_is_too_large_is_refused(make_app, sqlite_url):
+@pytest.fixture
+def put_at_most_a_thousand_bytes(make_app, sqlite_url):
+    """Puts an item where no body may be longer; in chunks one does not say how long it is."""
     from recsvc.services import keys
 
     app = make_app(sqlite_url, max_body_bytes=1_000)
     with app.app_context():
         headers = {"Authorization": f"Bearer {keys.create('service', 'x')[1]}"}
 
-    answer = app.test_client().put("/api/v1/items/b1", json={"title": "x" * 1_000}, headers=headers)
+    def put(body: bytes, *, in_chunks: bool):
+        return app.test_client().put(
+            "/api/v1/items/b1",
+            data=body,
+            content_type="application/json",
+            headers=headers | ({"Transfer-Encoding": "chunked"} if in_chunks else {}),
+            environ_overrides={"wsgi.input_terminated": True},
+        )
 
-    assert_problem(answer, 413, "too_large")
+    return put
+
+
+@pytest.mark.parametrize("in_chunks", [False, True], ids=["in one", "in chunks"])
+def test_a_body_that_is_too_large_is_refused(put_at_most_a_thousand_bytes, in_chunks):
+    longest = b'{"title": "x"}'.ljust(1_000)
+
+    assert put_at_most_a_thousand_bytes(longest, in_chunks=in_chunks).status_code == 201
+    assert_problem(put_at_most_a_thousand_bytes(longest + b"}", in_chunks=in_chunks), 413, "too_large")
 
 
 NUL, BELL = "%00", "%07"

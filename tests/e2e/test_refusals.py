@@ -6,6 +6,7 @@ import json
 import socket
 from urllib.parse import urlsplit
 
+import httpx
 import pytest
 
 pytestmark = pytest.mark.processes
@@ -57,3 +58,17 @@ def test_a_body_whose_chunks_are_not_what_they_say_is_malformed(lasting_system, 
     head, _, body = answer.decode().partition("\r\n\r\n")
     assert head.splitlines()[0].split()[1] == "400"
     assert json.loads(body)["code"] == "malformed"
+
+
+def test_a_body_in_chunks_that_becomes_too_large_is_refused_whole(lasting_system):
+    url, headers = lasting_system.web.url, {"Authorization": f"Bearer {lasting_system.admin_key}"}
+    chunks = [b'{"user_id": "verbose", "item_id": "b", "event": "view"}', *[b" " * 1_000_000] * 5, b"garbage"]
+
+    answer = httpx.post(
+        f"{url}/api/v1/interactions",
+        content=iter(chunks),
+        headers=headers | {"Content-Type": "application/json"},
+    )
+
+    assert (answer.status_code, answer.json()["code"]) == (413, "too_large")
+    assert httpx.get(f"{url}/api/v1/users/verbose", headers=headers).status_code == 404
