@@ -12,6 +12,7 @@ from typing import Any
 from marshmallow import Schema, ValidationError, fields, validate
 
 from recsvc.errors import InvalidInputError
+from recsvc.services.catalogue import Features, check_features
 from recsvc.services.limits import (
     MAX_FEATURE_NAME,
     MAX_FEATURES,
@@ -175,12 +176,19 @@ class Cursor(fields.Field[list[Any]]):
         return parts
 
 
+def _without_categories(named: Features) -> None:
+    try:
+        check_features(named)
+    except InvalidInputError as error:
+        raise ValidationError(error.errors["features"]) from None
+
+
 def feature_lists() -> fields.Dict:
     """A field for features: names to labels."""
     return fields.Dict(
         keys=text(MAX_FEATURE_NAME),
         values=fields.List(text(MAX_LABEL), validate=validate.Length(max=MAX_LABELS)),
-        validate=validate.Length(max=MAX_FEATURES),
+        validate=[validate.Length(max=MAX_FEATURES), _without_categories],
         metadata={
             "description": "Names to labels.",
             "example": {"author": ["Machado de Assis"], "genre": ["Classics"]},

@@ -305,6 +305,20 @@ def test_an_invalid_item_names_the_field_alone_and_in_a_batch(service, content, 
     )
 
 
+@SQLITE
+def test_a_user_whose_features_cannot_be_kept_never_stops_a_batch(service):
+    users = [{"user_id": "ana", "features": {"category": ["x"]}}, {"user_id": "bob"}, {"name": "carla"}]
+
+    outcome = service.post("/api/v1/users/batch", json={"users": users}).json
+
+    assert outcome["accepted"] == 1
+    assert [(one["index"], one["code"], set(one["errors"])) for one in outcome["rejected"]] == [
+        (0, "invalid", {"features"}),
+        (2, "invalid", {"name", "user_id"}),
+    ]
+    assert [service.get(f"/api/v1/users/{name}").status_code for name in ("ana", "bob")] == [404, 200]
+
+
 @pytest.mark.parametrize("entry", [None, 7, "text", [], {}])
 @pytest.mark.parametrize(
     ("noun", "good"),
