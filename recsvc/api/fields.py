@@ -14,12 +14,14 @@ from marshmallow import Schema, ValidationError, fields, validate
 from recsvc.errors import InvalidInputError
 from recsvc.services.catalogue import Features, check_features
 from recsvc.services.limits import (
+    MAX_ATTRIBUTES,
     MAX_FEATURE_NAME,
     MAX_FEATURES,
     MAX_ID,
     MAX_LABEL,
     MAX_LABELS,
     has_control_characters,
+    size_as_json,
 )
 
 MAX_BATCH = 1_000
@@ -75,6 +77,12 @@ def storable(value: Any) -> None:
         raise ValidationError("NaN and infinite numbers are not allowed.") from None
     if re.search(r"(?<!\\)(\\\\)*\\u0000", text):
         raise ValidationError("The character U+0000 is not allowed.")
+
+
+def brief(value: Any) -> None:
+    """Refuses JSON that is too long to come with every item of a page."""
+    if size_as_json(value) > MAX_ATTRIBUTES:
+        raise ValidationError(f"Must be at most {MAX_ATTRIBUTES} bytes as JSON.")
 
 
 def _in_utc(moment: datetime) -> None:

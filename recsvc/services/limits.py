@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from datetime import timedelta
 
@@ -11,6 +12,7 @@ MAX_LABEL = 255
 MAX_FEATURE_NAME = 64
 MAX_FEATURES = 50
 MAX_LABELS = 100
+MAX_ATTRIBUTES = 16_384  # bytes of JSON: a page of items is to stay some megabytes
 MAX_EVENT_ID = 64
 MAX_VALUE = 1e9
 CLOCK_TOLERANCE = timedelta(minutes=5)
@@ -35,3 +37,8 @@ def is_text(given: object, longest: int) -> bool:
 def has_control_characters(text: str) -> bool:
     """Whether a text holds what no title has: control characters, line breaks, halves of a surrogate pair."""
     return _CONTROL.search(text) is not None
+
+
+def size_as_json(given: object) -> int:
+    """How many bytes of UTF-8 something takes as JSON, blanks between its parts left out."""
+    return len(json.dumps(given, ensure_ascii=False, separators=(",", ":")).encode())

@@ -115,6 +115,22 @@ def test_json_that_is_wide_is_not_deep(service):
     assert service.post(f"{API}/items/batch", json={"items": items}).json["accepted"] == 1_000
 
 
+# {"x":""} is 8 bytes of the 16,384.
+@pytest.mark.parametrize(
+    ("text", "status"), [("y" * 16_376, 201), ("y" * 16_377, 422), ("é" * 8_188, 201), ("é" * 8_189, 422)]
+)
+def test_attributes_have_their_length_as_json(service, text, status):
+    item = {"attributes": {"x": text}}
+
+    answer = service.put(f"{API}/items/b1", json=item)
+    outcome = service.post(f"{API}/items/batch", json={"items": [item | {"item_id": "b1"}]}).json
+
+    assert answer.status_code == status
+    if status == 422:
+        assert answer.json["errors"] == {"attributes": ["Must be at most 16384 bytes as JSON."]}
+        assert [one["errors"] for one in outcome["rejected"]] == [answer.json["errors"]]
+
+
 @pytest.mark.parametrize("count", [0, 501])
 def test_a_newsletter_has_its_size(service, count):
     answer = service.post(f"{API}/recommendations/batch", json={"user_ids": [f"u{n}" for n in range(count)]})

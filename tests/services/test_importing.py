@@ -471,6 +471,7 @@ def test_items_of_json_lines_have_attributes(context, write):
         {"attributes": {"a": ["b\0"]}},
         {"attributes": {"a": {"b\ud800": 1}}},
         {"attributes": {"a": float("nan")}},
+        {"attributes": {"a": "b" * 16_377}},
         {"available": "yes"},
         {"title": 5},
         {"published_at": "soon"},

@@ -10,6 +10,7 @@ from recsvc.api.fields import (
     MAX_BATCH,
     Cursor,
     RowKey,
+    brief,
     feature_lists,
     shop_id,
     storable,
@@ -38,8 +39,8 @@ class ItemContentSchema(Schema):
     published_at = time(allow_none=True)
     attributes = fields.Dict(
         keys=text(64),
-        validate=storable,
-        metadata={"description": "Kept for you.", "example": {"pages": 256}},
+        validate=[storable, brief],
+        metadata={"description": "Kept for you: at most 16 KB as JSON.", "example": {"pages": 256}},
     )
 
 

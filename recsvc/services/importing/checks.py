@@ -13,6 +13,7 @@ from recsvc.services.events import RATING, EventBook
 from recsvc.services.importing.rows import RowError
 from recsvc.services.limits import (
     CLOCK_TOLERANCE,
+    MAX_ATTRIBUTES,
     MAX_EVENT_ID,
     MAX_FEATURE_NAME,
     MAX_FEATURES,
@@ -23,6 +24,7 @@ from recsvc.services.limits import (
     MAX_VALUE,
     is_id,
     is_text,
+    size_as_json,
 )
 from recsvc.storage.types import from_microseconds, to_microseconds
 
@@ -303,6 +305,8 @@ def _attributes(given: Any) -> dict[str, Any]:
             raise RowError(
                 "attributes has a name that is not 1 to %(most)s characters", most=MAX_FEATURE_NAME
             )
+    if size_as_json(given) > MAX_ATTRIBUTES:
+        raise RowError("attributes is longer than %(most)s bytes as JSON", most=MAX_ATTRIBUTES)
     return given
 
 
