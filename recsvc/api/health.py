@@ -7,6 +7,7 @@ from typing import Any
 from recsvc.api import schemas
 from recsvc.api.auth import public
 from recsvc.api.blueprints import Blueprint
+from recsvc.errors import UnavailableError
 from recsvc.services import readiness
 
 blueprint = Blueprint("health", __name__, description="Whether the process lives, and can serve.")
@@ -24,7 +25,8 @@ def healthz() -> dict[str, str]:
 @public
 @blueprint.response(200, schemas.Readiness)
 @blueprint.alt_response(503, schema=schemas.Readiness, description="Requests cannot be served.")
-def readyz() -> tuple[dict[str, Any], int]:
+def readyz() -> tuple[dict[str, Any], int, dict[str, str]]:
     """Tell whether requests can be served, and what is wrong with each thing needed."""
     ready, checks = readiness.check()
-    return {"ready": ready, "checks": checks}, 200 if ready else 503
+    told = {"ready": ready, "checks": checks}
+    return (told, 200, {}) if ready else (told, 503, {"Retry-After": str(UnavailableError.retry_after)})

@@ -301,10 +301,11 @@ def test_health_needs_no_key(app):
     assert ready.json["checks"].keys() >= {"database", "migrations", "redis", "model"}
 
 
-def test_it_is_not_ready_without_tables(make_app, tmp_path):
+def test_it_is_not_ready_without_tables_and_says_when_to_ask_again(make_app, tmp_path):
     answer = make_app(f"sqlite:///{tmp_path / 'empty.db'}").test_client().get("/readyz")
 
     assert (answer.status_code, answer.json["ready"]) == (503, False)
+    assert answer.headers["Retry-After"] == "5"
 
 
 def test_an_id_with_a_slash_is_found_where_the_service_is_mounted_below_the_root(app, service):
