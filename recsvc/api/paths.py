@@ -33,9 +33,7 @@ class EncodedSlashes:
 
 
 class ShopId(BaseConverter):
-    """An id of the shop's own: 1 to 255 printable characters."""
-
-    regex = "[^/]{1,255}"
+    """An id of the shop's own; what it may be is for `checked_id` to say."""
 
     def to_python(self, value: str) -> str:
         """Puts encoded slashes back."""
