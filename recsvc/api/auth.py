@@ -10,6 +10,7 @@ from typing import Any
 from flask import Flask, abort, g, request
 from werkzeug.datastructures import WWWAuthenticate
 
+from recsvc.api.blueprints import READING, refuse_the_rest
 from recsvc.errors import InvalidInputError
 from recsvc.services import keys, tokens
 from recsvc.services.keys import USER, Credential
@@ -18,14 +19,15 @@ from recsvc.storage.database import read_by_statement
 KEY_SCHEME = "apiKey"
 TOKEN_SCHEME = "userToken"  # noqa: S105 — its name
 
-_READING = ("GET", "HEAD")
-_REFUSALS = (401, 403, 429, 503)
+_REFUSALS = (401, 403, 422, 429, 503)
 _SEND_ONE = "Send a valid API key or user token: Authorization: Bearer …"
 _OTHER_USER = "This token is another user's."
 
 
 def allow(*roles: str, own: str | None = None) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Lets callers with one of these roles in: 401 without a valid credential, 403 with another role.
+
+    Of those let in, what they send and the view does not read is refused.
 
     Args:
         *roles: Of API keys; `user` for user tokens.
@@ -34,6 +36,8 @@ def allow(*roles: str, own: str | None = None) -> Callable[[Callable[..., Any]],
     """
 
     def decorate(view: Callable[..., Any]) -> Callable[..., Any]:
+        view = refuse_the_rest(view)
+
         @functools.wraps(view)
         def guarded(*args: Any, **kwargs: Any) -> Any:
             credential = g.credential
@@ -108,7 +112,7 @@ def identify_callers(app: Flask) -> None:
     @app.before_request
     def identify() -> None:
         view = app.view_functions.get(request.endpoint or "")
-        if request.method in _READING or hasattr(view, "only_reads"):
+        if request.method in READING or hasattr(view, "only_reads"):
             read_by_statement()
         g.credential = _credential() if getattr(view, "allowed_roles", ()) else None
 

@@ -20,6 +20,7 @@ from recsvc.api.examples import example_of
 View = Callable[..., Any]
 
 MAX_DEPTH = 32
+READING = ("GET", "HEAD")
 
 
 def _depth(content: Any) -> int:
@@ -69,17 +70,20 @@ class ContractParser(FlaskParser):
             self._handle_invalid_json_error(json.JSONDecodeError(str(error), "…", 0), req)
 
 
+_PARSER = ContractParser()
+_NOTHING = Schema()
+
+
 class Blueprint(flask_smorest.Blueprint):
     """A blueprint whose arguments are parsed by `ContractParser`, and which documents by example."""
 
-    ARGUMENTS_PARSER = ContractParser()
+    ARGUMENTS_PARSER = _PARSER
 
     def route(self, rule: str, **options: Any) -> Callable[[View], View]:
-        """Registers a view; one whose path names something tells that there may be no such thing."""
+        """Registers a view, and documents how it refuses what there is not, or what it cannot read."""
         register: Callable[[View], View] = super().route(rule, **options)
-        if "<" not in rule:
-            return register
-        return lambda view: register(self.doc(responses=_refusals(404, 422))(view))
+        statuses = ([404] if "<" in rule else []) + ([400, 413, 415] if "methods" in options else [])
+        return lambda view: register(self.doc(responses=_refusals(*statuses))(view))
 
     def arguments(self, schema: type[Schema], *, location: str = "json", **options: Any) -> Any:
         """Parses what comes in, and documents it with an example."""
@@ -88,8 +92,7 @@ class Blueprint(flask_smorest.Blueprint):
         if location != "json":
             return super().arguments(instance, location=location, **options)
         parse = super().arguments(instance, example=example_of(schema), **options)
-        needs = _with_body if options.get("required", True) else _as_it_is
-        return lambda view: self.doc(responses=_refusals(400, 413, 415))(needs(parse(view)))
+        return (lambda view: _with_body(parse(view))) if options.get("required", True) else parse
 
     def response(
         self, status_code: int, schema: type[Schema] | dict[str, Any] | None = None, **options: Any
@@ -104,6 +107,23 @@ class Blueprint(flask_smorest.Blueprint):
         return super().alt_response(status_code, schema=schema, **example, **options)
 
 
+def refuse_the_rest(view: View) -> View:
+    """Refuses by name what a view does not read; what it reads, its schemas refuse."""
+    documented = getattr(view, "_apidoc", {}).get("arguments", {}).get("parameters", [])
+    unread = {"query", "json"} - {parameter["in"] for parameter in documented}
+
+    @functools.wraps(view)
+    def guarded(*args: Any, **kwargs: Any) -> Any:
+        # To parse nothing takes its time, too.
+        if "query" in unread and request.query_string:
+            _PARSER.parse(_NOTHING, location="query")
+        if "json" in unread and request.method not in READING:
+            _PARSER.parse(_NOTHING, location="json")
+        return view(*args, **kwargs)
+
+    return guarded
+
+
 def _with_body(view: View) -> View:
     """Refuses requests without a body, each of whose fields would pass for one that was left out."""
 
@@ -114,10 +134,6 @@ def _with_body(view: View) -> View:
         return view(*args, **kwargs)
 
     return guarded
-
-
-def _as_it_is(view: View) -> View:
-    return view
 
 
 def _refusals(*statuses: int) -> dict[str, str]:

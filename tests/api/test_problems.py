@@ -130,9 +130,10 @@ def test_refusals_do_not_say_whether_a_thing_exists(service, call_as):
         assert bodies[0]["status"] == status
 
 
+@pytest.mark.parametrize("path", ["/api/v1/interactions", "/api/v1/recommendations/train?force=true"])
 @SQLITE
-def test_a_key_of_the_wrong_role_is_forbidden_before_its_body_is_looked_at(call_as):
-    answer = call_as("read").post("/api/v1/interactions", data="{", content_type="application/json")
+def test_a_key_of_the_wrong_role_is_forbidden_before_what_it_sends_is_looked_at(call_as, path):
+    answer = call_as("read").post(path, data="{", content_type="application/json")
 
     assert_problem(answer, 403, "forbidden")
 
@@ -373,6 +374,14 @@ def test_a_batch_of_another_size_or_shape_is_refused_whole(service, noun, entrie
 @SQLITE
 def test_an_invalid_query_names_the_parameter(admin, path, field):
     assert_problem(admin.get(path), 422, "invalid", field)
+
+
+@pytest.mark.parametrize("options", [{}, {"json": {}}, {"data": b"", "content_type": "text/plain"}])
+@SQLITE
+def test_a_body_that_says_nothing_is_taken_where_none_is_needed(admin, options):
+    run = admin.post("/api/v1/recommendations/train").json
+
+    assert admin.post(f"{run['url']}/cancel", **options).json["status"] == "cancelled"
 
 
 @pytest.mark.parametrize(

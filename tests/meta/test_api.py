@@ -118,11 +118,28 @@ def test_every_answer_that_is_no_success_is_a_problem_document(document):
 def test_every_guarded_operation_tells_how_it_refuses(document):
     for name, operation in operations(document).items():
         if operation.get("x-roles"):
-            assert {"401", "403", "429", "503"} <= operation["responses"].keys(), name
+            assert {"401", "403", "422", "429", "503"} <= operation["responses"].keys(), name
         if "{" in name:
             assert "404" in operation["responses"], name
-        if "requestBody" in operation:
-            assert {"400", "413", "415", "422"} <= operation["responses"].keys(), name
+        if not name.startswith("get"):
+            assert {"400", "413", "415"} <= operation["responses"].keys(), name
+
+
+def test_no_operation_passes_over_what_it_does_not_know(document, sqlite_app):
+    from recsvc.services import keys
+
+    with sqlite_app.app_context():
+        headers = {"Authorization": f"Bearer {keys.create('admin', 'x')[1]}"}
+    unknown = {"no_such_field": "1"}
+    for name, operation in operations(document).items():
+        if not operation.get("x-roles"):
+            continue
+        method, path = name.split(" ")
+        url = "/api/v1" + re.sub("{[^}]*}", "1", path)
+        ways = [{"query_string": unknown}] + ([{"json": unknown}] if method != "get" else [])
+        for way in ways:
+            answer = sqlite_app.test_client().open(url, method=method, headers=headers, **way)
+            assert (answer.status_code, "no_such_field" in answer.json["errors"]) == (422, True), (name, way)
 
 
 def test_every_reference_leads_somewhere_and_nothing_is_there_that_nobody_needs(document):
