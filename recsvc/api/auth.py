@@ -11,6 +11,7 @@ from flask import Flask, abort, g, request
 from werkzeug.datastructures import WWWAuthenticate
 
 from recsvc.api.blueprints import READING, refuse_the_rest
+from recsvc.api.headers import LIMITS, named
 from recsvc.errors import InvalidInputError
 from recsvc.services import keys, tokens
 from recsvc.services.keys import USER, Credential
@@ -51,6 +52,7 @@ def allow(*roles: str, own: str | None = None) -> Callable[[Callable[..., Any]],
 
         guarded.allowed_roles = roles  # type: ignore[attr-defined]
         documented: dict[str, Any] = getattr(guarded, "_apidoc", {})
+        answers = {status: {"headers": named(*LIMITS)} for status in documented["response"]["responses"]}
         schemes = [KEY_SCHEME, TOKEN_SCHEME] if USER in roles else [KEY_SCHEME]
         guarded._apidoc = {  # type: ignore[attr-defined]
             **documented,
@@ -59,6 +61,7 @@ def allow(*roles: str, own: str | None = None) -> Callable[[Callable[..., Any]],
                 "security": [{scheme: []} for scheme in schemes],
                 "x-roles": list(roles),
                 "responses": {
+                    **answers,
                     **documented.get("manual_doc", {}).get("responses", {}),
                     **{str(status): HTTPStatus(status).name for status in _REFUSALS},
                 },

@@ -16,6 +16,8 @@ from webargs.core import is_json
 from webargs.flaskparser import FlaskParser
 
 from recsvc.api.examples import example_of
+from recsvc.api.fields import EXAMPLES_IN_PATHS
+from recsvc.api.headers import REQUEST_ID, named
 
 View = Callable[..., Any]
 
@@ -80,8 +82,12 @@ class Blueprint(flask_smorest.Blueprint):
     ARGUMENTS_PARSER = _PARSER
 
     def route(self, rule: str, **options: Any) -> Callable[[View], View]:
-        """Registers a view, and documents how it refuses what there is not, or what it cannot read."""
-        register: Callable[[View], View] = super().route(rule, **options)
+        """Registers a view, and documents its path by example and how it refuses what it cannot read."""
+        parts = [
+            {"in": "path", "name": name, "example": EXAMPLES_IN_PATHS[name]}
+            for name in re.findall(r"<(?:[^>]*:)?(\w+)>", rule)
+        ]
+        register: Callable[[View], View] = super().route(rule, **{"parameters": parts, **options})
         statuses = ([404] if "<" in rule else []) + ([400, 413, 415] if "methods" in options else [])
         return lambda view: register(self.doc(responses=_refusals(*statuses))(view))
 
@@ -94,17 +100,20 @@ class Blueprint(flask_smorest.Blueprint):
         parse = super().arguments(instance, example=example_of(schema), **options)
         return (lambda view: _with_body(parse(view))) if options.get("required", True) else parse
 
-    def response(
-        self, status_code: int, schema: type[Schema] | dict[str, Any] | None = None, **options: Any
-    ) -> Any:
-        """Writes an answer out, and documents it with an example; one that is no JSON brings its own."""
-        example = {"example": example_of(schema)} if isinstance(schema, type) else {}
-        return super().response(status_code, schema, **example, **options)
+    def response(self, status_code: int, schema: Any = None, **options: Any) -> Any:
+        """Writes an answer out, and documents it by an example; `example` is what it has of its own."""
+        return super().response(status_code, schema, **_documented(schema, **options))
 
-    def alt_response(self, status_code: int, *, schema: type[Schema] | None = None, **options: Any) -> Any:
-        """Documents another answer, with an example."""
-        example = {} if schema is None else {"example": example_of(schema)}
-        return super().alt_response(status_code, schema=schema, **example, **options)
+    def alt_response(self, status_code: int, *, schema: type[Schema], **options: Any) -> Any:
+        """Documents another answer, in the same way."""
+        return super().alt_response(status_code, schema=schema, **_documented(schema, **options))
+
+
+def _documented(
+    schema: Any, *, example: Any = None, headers: tuple[str, ...] = (), **options: Any
+) -> dict[str, Any]:
+    told = example_of(schema) | (example or {}) if isinstance(schema, type) else example
+    return {"example": told, "headers": named(REQUEST_ID, *headers), **options}
 
 
 def refuse_the_rest(view: View) -> View:

@@ -32,6 +32,13 @@ EXAMPLE_TIME = "2026-11-23T08:30:00+00:00"
 EXAMPLE_VERSION = "20261123T000007Z-1f0c9a77"
 EXAMPLE_RUN = "5b1f0c9a77d14f0e8c55a1b2c3d4e5f6"
 EXAMPLE_LIST = "9f86d081884c4d659a2feaa0c55ad015"
+EXAMPLES_IN_PATHS = {
+    "item_id": "book-42",
+    "user_id": "reader-7",
+    "interaction_key": 1,
+    "run_id": EXAMPLE_RUN,
+    "version": EXAMPLE_VERSION,
+}
 
 
 def _printable(text: str) -> None:

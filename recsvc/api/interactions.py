@@ -35,7 +35,12 @@ def count_refusal(response: Response) -> Response:
 @allow("admin", "service", "user")
 @blueprint.arguments(schemas.InteractionSchema)
 @blueprint.response(201, schemas.InteractionStored)
-@blueprint.alt_response(200, schema=schemas.InteractionStored, description="Stored before, nothing written.")
+@blueprint.alt_response(
+    200,
+    schema=schemas.InteractionStored,
+    description="Stored before, nothing written.",
+    example={"duplicate": True},
+)
 def record_interaction(body: dict[str, Any]) -> tuple[dict[str, Any], int]:
     """Write an interaction.
 

@@ -17,6 +17,7 @@ from werkzeug.exceptions import HTTPException
 
 from recsvc import errors
 from recsvc.api.examples import example_of
+from recsvc.api.headers import HEADERS, LIMITS, REQUEST_ID, RETRY_AFTER, named
 from recsvc.config import current_config
 from recsvc.extensions import db
 from recsvc.storage.database import is_unavailable
@@ -43,6 +44,7 @@ _CODES = {
     403: "forbidden",
     404: "not_found",
     405: "method_not_allowed",
+    409: "conflict",
     413: "too_large",
     415: "unsupported_media_type",
     422: "invalid",
@@ -62,7 +64,10 @@ class ProblemSchema(Schema):
     code = fields.String(required=True, metadata={"description": "Stable slug.", "example": "invalid"})
     errors = fields.Dict(
         required=True,
-        metadata={"description": "Fields to messages.", "example": {"k": ["Must be at most 200."]}},
+        metadata={
+            "description": "Fields to messages.",
+            "example": {"k": ["Must be greater than or equal to 1 and less than or equal to 200."]},
+        },
     )
     request_id = fields.String(required=True, metadata={"example": "0d5ed8a1b5c94b1b8a8e0a0c0a4c2f5e"})
 
@@ -73,6 +78,8 @@ class ProblemApi(Api):
     ERROR_SCHEMA = ProblemSchema
 
     def _register_responses(self) -> None:
+        for name, header in HEADERS.items():
+            self.spec.components.header(name, header, lazy=True)
         for status in HTTPStatus:
             self._register_problem(status.name, status.phrase, int(status))
         self._register_problem(self.DEFAULT_ERROR_RESPONSE_NAME, "Any other problem", 500)
@@ -85,8 +92,12 @@ class ProblemApi(Api):
         }
         if status != 422:
             example |= {"detail": f"What is wrong, and what to do about it: {description}.", "errors": {}}
-        content = {CONTENT_TYPE: {"schema": ProblemSchema, "example": example}}
-        self.spec.components.response(name, {"description": description, "content": content}, lazy=True)
+        component = {
+            "description": description,
+            "content": {CONTENT_TYPE: {"schema": ProblemSchema, "example": example}},
+            "headers": named(REQUEST_ID, *(() if status == 401 else LIMITS)),
+        }
+        self.spec.components.response(name, component, lazy=True)
 
     def _register_pagination_header(self) -> None:
         """We page by cursors; the document need not tell of another way."""
@@ -115,7 +126,7 @@ def register(app: Flask) -> None:
 
     @app.before_request
     def name_request() -> None:
-        offered = request.headers.get("X-Request-ID", "")
+        offered = request.headers.get(REQUEST_ID, "")
         is_usable = 0 < len(offered) <= 64 and offered.replace("-", "").isalnum() and offered.isascii()
         g.request_id = offered if is_usable else uuid.uuid4().hex
         structlog.contextvars.bind_contextvars(request_id=g.request_id)
@@ -126,7 +137,7 @@ def register(app: Flask) -> None:
 
     @app.after_request
     def tell_request_id(response: Response) -> Response:
-        response.headers["X-Request-ID"] = g.get("request_id", "")
+        response.headers[REQUEST_ID] = g.get("request_id", "")
         return response
 
     @app.teardown_request
@@ -188,7 +199,7 @@ def problem(
     }
     response = Response(json.dumps(body, ensure_ascii=False), status, content_type=CONTENT_TYPE)
     if retry_after is not None:
-        response.headers["Retry-After"] = str(retry_after)
+        response.headers[RETRY_AFTER] = str(retry_after)
     return response
 
 

@@ -9,11 +9,21 @@ from flask import url_for
 from recsvc.api import schemas
 from recsvc.api.auth import allow, caller, for_whom, only_reads
 from recsvc.api.blueprints import Blueprint
+from recsvc.api.examples import example_of
 from recsvc.api.fields import checked_id
 from recsvc.services import recommending, training
 from recsvc.services.recommending import Filters
 
 blueprint = Blueprint("recommendations", __name__, description="Lists for users, visitors and beside items.")
+
+
+def _without_reasons(user_id: str | None, strategy: str) -> dict[str, Any]:
+    """An example of a list that was not asked for reasons."""
+    item = example_of(schemas.RecommendedItemSchema)
+    del item["reasons"]
+    told = {"user_id": user_id, "strategy": strategy, "items": [item]}
+    return example_of(schemas.RecommendationsSchema) | told
+
 
 _READERS = ("admin", "service", "read")
 _ANYBODY = (*_READERS, "user")
@@ -37,7 +47,7 @@ def recommend_to_user(query: dict[str, Any]) -> Any:
 @allow(*_READERS)
 @only_reads
 @blueprint.arguments(schemas.SessionRequest)
-@blueprint.response(200, schemas.RecommendationsSchema)
+@blueprint.response(200, schemas.RecommendationsSchema, example=_without_reasons(None, "folded_in"))
 def recommend_to_session(body: dict[str, Any]) -> Any:
     """Recommend items to a visitor without an account. Nothing is stored."""
     return recommending.for_session(body.pop("item_ids"), Filters(**body))
@@ -47,7 +57,11 @@ def recommend_to_session(body: dict[str, Any]) -> Any:
 @allow(*_READERS)
 @only_reads
 @blueprint.arguments(schemas.NewsletterRequest)
-@blueprint.response(200, schemas.NewsletterSchema)
+@blueprint.response(
+    200,
+    schemas.NewsletterSchema,
+    example={"recommendations": [_without_reasons(user, "personal") for user in ("reader-7", "reader-8")]},
+)
 def recommend_to_users(body: dict[str, Any]) -> dict[str, Any]:
     """Recommend items to up to 500 users at once, as for a newsletter."""
     user_ids = body.pop("user_ids")
@@ -57,7 +71,7 @@ def recommend_to_users(body: dict[str, Any]) -> dict[str, Any]:
 @blueprint.route("/recommendations/popular")
 @allow(*_ANYBODY)
 @blueprint.arguments(schemas.ListQuery, location="query")
-@blueprint.response(200, schemas.RecommendationsSchema)
+@blueprint.response(200, schemas.RecommendationsSchema, example=_without_reasons(None, "popular"))
 def list_popular(query: dict[str, Any]) -> Any:
     """List what most users like."""
     return recommending.popular(Filters(**query))
@@ -66,7 +80,7 @@ def list_popular(query: dict[str, Any]) -> Any:
 @blueprint.route("/recommendations/trending")
 @allow(*_ANYBODY)
 @blueprint.arguments(schemas.ListQuery, location="query")
-@blueprint.response(200, schemas.RecommendationsSchema)
+@blueprint.response(200, schemas.RecommendationsSchema, example=_without_reasons(None, "trending"))
 def list_trending(query: dict[str, Any]) -> Any:
     """List what is liked more than usual in the last seven days; counted anew every minute."""
     return recommending.trending(Filters(**query))
@@ -75,7 +89,7 @@ def list_trending(query: dict[str, Any]) -> Any:
 @blueprint.route("/recommendations/latest")
 @allow(*_ANYBODY)
 @blueprint.arguments(schemas.ListQuery, location="query")
-@blueprint.response(200, schemas.RecommendationsSchema)
+@blueprint.response(200, schemas.RecommendationsSchema, example=_without_reasons(None, "latest"))
 def list_latest(query: dict[str, Any]) -> Any:
     """List what was published last, by `published_at`, else by when the item was made."""
     return recommending.latest(Filters(**query))
@@ -84,7 +98,7 @@ def list_latest(query: dict[str, Any]) -> Any:
 @blueprint.route("/items/<shop_id:item_id>/similar")
 @allow(*_ANYBODY)
 @blueprint.arguments(schemas.ListQuery, location="query")
-@blueprint.response(200, schemas.RecommendationsSchema)
+@blueprint.response(200, schemas.RecommendationsSchema, example=_without_reasons(None, "similar"))
 def list_similar(query: dict[str, Any], item_id: str) -> Any:
     """List items like an item."""
     return recommending.similar_to(checked_id(item_id), Filters(**query))
@@ -94,7 +108,12 @@ def list_similar(query: dict[str, Any], item_id: str) -> Any:
 @allow("admin")
 @blueprint.arguments(schemas.TrainRequest, required=False)
 @blueprint.response(202, schemas.TrainingRequested)
-@blueprint.alt_response(200, schema=schemas.TrainingRequested, description="A run is under way already.")
+@blueprint.alt_response(
+    200,
+    schema=schemas.TrainingRequested,
+    description="A run is under way already.",
+    example={"already_running": True},
+)
 def train(body: dict[str, Any]) -> tuple[dict[str, Any], int]:
     """Ask for a training.
 

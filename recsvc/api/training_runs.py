@@ -12,6 +12,15 @@ from recsvc.services import training
 
 blueprint = Blueprint("training_runs", __name__, description="What became of each training.")
 
+_NOT_YET = ("stage", "rows_read", "started_at", "data", "parameters", "metrics", "gate", "model_version")
+_CANCELLED: dict[str, Any] = {
+    "status": "cancelled",
+    "progress": 0.0,
+    "attempt": 0,
+    "seconds": {},
+    **dict.fromkeys(_NOT_YET),
+}
+
 
 @blueprint.route("/training-runs")
 @allow("admin")
@@ -39,7 +48,7 @@ def get_training_run(run_id: str) -> Any:
 @blueprint.route("/training-runs/<string:run_id>/cancel", methods=["POST"])
 @allow("admin")
 @blueprint.doc(responses={"409": "CONFLICT"})
-@blueprint.response(200, schemas.TrainingRunSchema)
+@blueprint.response(200, schemas.TrainingRunSchema, example=_CANCELLED)
 def cancel_training_run(run_id: str) -> Any:
     """End a run before it is done; the active version stays."""
     return training.cancel(checked_id(run_id))

@@ -11,6 +11,9 @@ from recsvc.api.blueprints import Blueprint
 from recsvc.api.fields import checked_id, cursor_of
 from recsvc.services import catalogue, privacy
 
+_GUEST = {"in": "path", "name": "user_id", "example": "guest-1f0c"}
+_REJECTED = {"index": 7, "code": "invalid", "errors": {"user_id": ["Missing data for required field."]}}
+
 blueprint = Blueprint("users", __name__, description="Users, by the shop's own ids.")
 
 
@@ -61,7 +64,7 @@ def export_user(user_id: str) -> Any:
     return privacy.export_user(checked_id(user_id))
 
 
-@blueprint.route("/users/<shop_id:user_id>/merge", methods=["POST"])
+@blueprint.route("/users/<shop_id:user_id>/merge", methods=["POST"], parameters=[_GUEST])
 @allow("admin", "service")
 @blueprint.arguments(schemas.MergeRequest)
 @blueprint.response(200, schemas.MergeOutcome)
@@ -85,7 +88,7 @@ def list_users(query: dict[str, Any]) -> dict[str, Any]:
 @blueprint.route("/users/batch", methods=["POST"])
 @allow("admin", "service")
 @blueprint.arguments(schemas.UserBatch)
-@blueprint.response(200, schemas.BatchOutcomeSchema)
+@blueprint.response(200, schemas.BatchOutcomeSchema, example={"rejected": [_REJECTED]})
 def put_users(body: dict[str, Any]) -> dict[str, Any]:
     """Create or replace up to 1,000 users."""
     good, rejected = check_each(schemas.UserOfBatch(), body["users"])

@@ -65,7 +65,7 @@ class ItemPage(Schema):
     """Items in the order in which they were made."""
 
     items = fields.List(fields.Nested(ItemShown), required=True)
-    next_cursor = next_cursor()
+    next_cursor = next_cursor(RowKey)
 
 
 class ItemOfBatch(ItemContentSchema):
@@ -111,7 +111,7 @@ class UserPage(Schema):
     """Users in the order in which they were made."""
 
     users = fields.List(fields.Nested(UserShown), required=True)
-    next_cursor = next_cursor()
+    next_cursor = next_cursor(RowKey)
 
 
 class UserOfBatch(UserContentSchema):

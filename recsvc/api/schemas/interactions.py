@@ -90,4 +90,4 @@ class InteractionPage(Schema):
     """A user's interactions, newest first."""
 
     interactions = fields.List(fields.Nested(InteractionShown), required=True)
-    next_cursor = next_cursor()
+    next_cursor = next_cursor(datetime, int)

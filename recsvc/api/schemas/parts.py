@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from marshmallow import Schema, fields, validate
 
-from recsvc.api.fields import EXAMPLE_CURSORS, MAX_PAGE, RowKey, WholeNumber
+from recsvc.api.fields import EXAMPLE_CURSORS, MAX_PAGE, WholeNumber
 
 
-def next_cursor() -> fields.String:
-    """A field for where the next page of a list begins."""
+def next_cursor(*kinds: type) -> fields.String:
+    """A field for where the next page of a list begins; `kinds` are those of its cursor."""
     description = "Send it as `cursor`; null on the last page."
     return fields.String(
         required=True,
         allow_none=True,
-        metadata={"description": description, "example": EXAMPLE_CURSORS[(RowKey,)]},
+        metadata={"description": description, "example": EXAMPLE_CURSORS[kinds]},
     )
 
 

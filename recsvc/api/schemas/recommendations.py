@@ -40,10 +40,10 @@ def _diversity() -> fields.Float:
     )
 
 
-def _explain() -> fields.Boolean:
+def _explain(*, example: bool) -> fields.Boolean:
     return fields.Boolean(
         load_default=False,
-        metadata={"description": "Whether each item comes with its reasons.", "example": False},
+        metadata={"description": "Whether each item comes with its reasons.", "example": example},
     )
 
 
@@ -71,7 +71,7 @@ class RecommendationQuery(ListQuery):
         },
     )
     diversity = _diversity()
-    explain = _explain()
+    explain = _explain(example=True)
 
 
 class SessionRequest(ListQuery):
@@ -85,7 +85,7 @@ class SessionRequest(ListQuery):
     )
     exclude = _exclude()  # type: ignore[assignment]
     diversity = _diversity()
-    explain = _explain()
+    explain = _explain(example=False)
 
 
 class NewsletterRequest(ListQuery):
@@ -121,6 +121,13 @@ class ReasonSchema(Schema):
     feature = fields.String(metadata={"example": "author:Machado de Assis"})
 
 
+_REASONS = [
+    {"because": "interaction", "share": 0.588, "item_id": "book-42", "event": "purchase"},
+    {"because": "feature", "share": 0.301, "feature": "author:Machado de Assis"},
+    {"because": "popular", "share": 0.111},
+]
+
+
 class RecommendedItemSchema(Schema):
     """One place of a list."""
 
@@ -132,7 +139,8 @@ class RecommendedItemSchema(Schema):
     )
     title = fields.String(required=True, allow_none=True, metadata={"example": "Quincas Borba"})
     reasons = fields.List(
-        fields.Nested(ReasonSchema), metadata={"description": "The greatest first; only with `explain`."}
+        fields.Nested(ReasonSchema),
+        metadata={"description": "The greatest first; only with `explain`.", "example": _REASONS},
     )
 
     @post_dump

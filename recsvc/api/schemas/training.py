@@ -8,6 +8,7 @@ from marshmallow import Schema, fields, validate
 
 from recsvc.api.fields import (
     EXAMPLE_RUN,
+    EXAMPLE_TIME,
     EXAMPLE_VERSION,
     Cursor,
     text,
@@ -56,13 +57,15 @@ class TrainingRunSchema(Schema):
 
     run_id = fields.String(required=True, metadata={"example": EXAMPLE_RUN})
     trigger = fields.String(required=True, metadata={"example": "manual"})
-    status = fields.String(required=True, metadata={"example": "running"})
-    stage = fields.String(required=True, allow_none=True, metadata={"example": "fit"})
-    progress = fields.Float(required=True, metadata={"description": "Share of the stage.", "example": 0.5})
+    status = fields.String(required=True, metadata={"example": "succeeded"})
+    stage = fields.String(required=True, allow_none=True, metadata={"example": "activate"})
+    progress = fields.Float(required=True, metadata={"description": "Share of the stage.", "example": 1.0})
     epoch = fields.Integer(
-        required=True, allow_none=True, metadata={"description": "Pass over the interactions.", "example": 7}
+        required=True,
+        allow_none=True,
+        metadata={"description": "Pass over the interactions.", "example": None},
     )
-    rows_read = fields.Integer(required=True, allow_none=True, metadata={"example": 810_128})
+    rows_read = fields.Integer(required=True, allow_none=True, metadata={"example": 48_210})
     attempt = fields.Integer(required=True, metadata={"example": 1})
     requested_by = fields.String(required=True, metadata={"example": "key operations"})
     reason = fields.String(required=True, allow_none=True, metadata={"example": "New catalogue"})
@@ -74,7 +77,7 @@ class TrainingRunSchema(Schema):
     data = fields.Dict(
         required=True,
         allow_none=True,
-        metadata={"example": {"interactions": 48_210, "users": 1_904, "items": 996}},
+        metadata={"example": {"interactions": 48_210, "users": 1_904, "items": 498, "until": EXAMPLE_TIME}},
     )
     parameters = fields.Dict(
         required=True, allow_none=True, metadata={"example": {"als": {"components": 256, "confidence": 20.0}}}
@@ -110,7 +113,7 @@ class TrainingRunPage(Schema):
     """Runs, newest first."""
 
     training_runs = fields.List(fields.Nested(TrainingRunSchema), required=True)
-    next_cursor = next_cursor()
+    next_cursor = next_cursor(datetime, str)
 
 
 class ModelVersionSchema(Schema):
