@@ -16,6 +16,9 @@ from recsvc.services.recommending import Filters
 
 blueprint = Blueprint("recommendations", __name__, description="Lists for users, visitors and beside items.")
 
+_READERS = ("admin", "service", "read")
+_ANYBODY = (*_READERS, "user")
+
 
 def _without_reasons(user_id: str | None, strategy: str) -> dict[str, Any]:
     """An example of a list that was not asked for reasons."""
@@ -23,10 +26,6 @@ def _without_reasons(user_id: str | None, strategy: str) -> dict[str, Any]:
     del item["reasons"]
     told = {"user_id": user_id, "strategy": strategy, "items": [item]}
     return example_of(schemas.RecommendationsSchema) | told
-
-
-_READERS = ("admin", "service", "read")
-_ANYBODY = (*_READERS, "user")
 
 
 @blueprint.route("/recommendations")

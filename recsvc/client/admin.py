@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from recsvc.client.results import ModelVersion, TrainingRequested, TrainingRun, result_of
+from recsvc.client.results import ModelVersion, TrainingRequested, TrainingRun, entry_of, result_of
 from recsvc.client.transport import Transport, part, said
 
 
@@ -37,7 +37,7 @@ class AdminCalls(Transport):
     def list_model_versions(self) -> list[ModelVersion]:
         """All model versions, the newest first."""
         answer = self.call("GET", "/model-versions")
-        return [result_of(ModelVersion, told) for told in answer["model_versions"]]
+        return [result_of(ModelVersion, told) for told in entry_of(answer, "model_versions")]
 
     def get_model_version(self, version: str) -> ModelVersion:
         """Shows a model version."""

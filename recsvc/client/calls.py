@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from itertools import islice
 from typing import Any, TypeVar, Unpack
@@ -22,6 +23,7 @@ from recsvc.client.results import (
     StoredInteraction,
     Token,
     User,
+    entry_of,
     result_of,
 )
 from recsvc.client.transport import part, said
@@ -72,8 +74,8 @@ class Client(AdminCalls):
         accepted, duplicates, rejected = 0, 0, []
         for start, batch in _batches(interactions, _BATCH):
             answer = self.call("POST", "/interactions/batch", body={"interactions": batch})
-            accepted += answer["accepted"]
-            duplicates += answer["duplicates"]
+            accepted += entry_of(answer, "accepted")
+            duplicates += entry_of(answer, "duplicates")
             rejected += _rejections(answer, start)
         return InteractionBatchOutcome(accepted, rejected, duplicates)
 
@@ -232,7 +234,7 @@ class Client(AdminCalls):
         filters |= {"include_seen": include_seen, "diversity": diversity}
         for _, batch in _batches(user_ids, _USERS_A_NEWSLETTER):
             answer = self.call("POST", "/recommendations/batch", body={"user_ids": batch, **filters})
-            yield from (result_of(Recommendations, told) for told in answer["recommendations"])
+            yield from (result_of(Recommendations, told) for told in entry_of(answer, "recommendations"))
 
     def list_similar(self, item_id: str, *, k: int = 10, category: str | None = None) -> Recommendations:
         """Items like an item."""
@@ -264,7 +266,7 @@ class Client(AdminCalls):
         accepted, rejected = 0, []
         for start, batch in _batches(entries, _BATCH):
             answer = self.call("POST", f"/{noun}/batch", body={noun: batch})
-            accepted += answer["accepted"]
+            accepted += entry_of(answer, "accepted")
             rejected += _rejections(answer, start)
         return BatchOutcome(accepted, rejected)
 
@@ -278,4 +280,5 @@ def _batches(entries: Iterable[Entry], size: int) -> Iterator[tuple[int, list[En
 
 
 def _rejections(answer: Mapping[str, Any], start: int) -> list[Rejected]:
-    return [Rejected(start + told["index"], told["code"], told["errors"]) for told in answer["rejected"]]
+    rejected = [result_of(Rejected, told) for told in entry_of(answer, "rejected")]
+    return [replace(one, index=start + one.index) for one in rejected]

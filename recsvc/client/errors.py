@@ -44,7 +44,7 @@ class ServiceError(Exception):
 
 
 class NoAnswerError(ServiceError):
-    """The service could not be reached, or the connection broke off; its cause is httpx's error."""
+    """The service was not reached, or its answer broke off or came damaged; its cause is httpx's error."""
 
 
 class CredentialError(ServiceError):
@@ -85,6 +85,12 @@ _BY_STATUS: dict[int, type[ServiceError]] = {
     503: UnavailableError,
     504: UnavailableError,
 }
+
+
+def unreadable(answer: object) -> ServiceError:
+    """The error of an answer that cannot be the service's, such as the page of a proxy in between."""
+    told = str(answer)[:200] if answer else "nothing"
+    return ServiceError(f"This cannot be the service's answer: {told}", status=200, code="unreadable_answer")
 
 
 def error_of(status: int, body: object, text: str, retry_after: float | None) -> ServiceError:

@@ -8,6 +8,8 @@ from datetime import datetime
 from functools import cache
 from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
+from recsvc.client.errors import unreadable
+
 Result = TypeVar("Result")
 
 
@@ -228,10 +230,25 @@ def result_of(kind: type[Result], answer: Any) -> Result:
         answer: Parsed JSON.
 
     Raises:
-        TypeError: A field without a default is missing.
+        ServiceError: It is not of that kind.
     """
     types_of = _types_of(kind)  # type: ignore[arg-type]
-    return kind(**{name: _value(types_of[name], answer[name]) for name in types_of if name in answer})
+    try:
+        return kind(**{name: _value(types_of[name], answer[name]) for name in types_of if name in answer})
+    except (TypeError, ValueError):
+        raise unreadable(answer) from None
+
+
+def entry_of(answer: Any, name: str) -> Any:
+    """What goes by a name in an answer.
+
+    Raises:
+        ServiceError: There is nothing of that name.
+    """
+    try:
+        return answer[name]
+    except (TypeError, KeyError):
+        raise unreadable(answer) from None
 
 
 @cache

@@ -15,8 +15,8 @@ from urllib.parse import quote
 import httpx
 
 from recsvc.client.content import as_json
-from recsvc.client.errors import NoAnswerError, ServiceError, error_of
-from recsvc.client.results import Result, result_of
+from recsvc.client.errors import NoAnswerError, ServiceError, error_of, unreadable
+from recsvc.client.results import Result, entry_of, result_of
 
 _BASE_PATH = "/api/v1"
 _PAGE = 200
@@ -88,7 +88,7 @@ class Transport:
             Parsed JSON; None for an empty answer.
 
         Raises:
-            ServiceError: Refused, failed, or not answered.
+            ServiceError: Refused, failed, or not answered, be it that somebody else answered.
         """
         waits = self._waits()
         may_be_done = False
@@ -110,8 +110,8 @@ class Transport:
         cursor = None
         while True:
             answer = self.call("GET", path, query={**query, "limit": _PAGE, "cursor": cursor})
-            yield from (result_of(kind, told) for told in answer[name])
-            cursor = answer["next_cursor"]
+            yield from (result_of(kind, told) for told in entry_of(answer, name))
+            cursor = entry_of(answer, "next_cursor")
             if cursor is None:
                 return
 
@@ -125,12 +125,15 @@ class Transport:
                 headers=self._headers,
                 timeout=self._timeout,
             )
-        except httpx.TransportError as error:
+        except httpx.RequestError as error:
             why = str(error) or type(error).__name__
             raise NoAnswerError(f"{method} {path} got no answer: {why}") from error
         if not response.is_success:
             raise _error_of(response)
-        return response.json() if response.content else None
+        try:
+            return response.json() if response.content else None
+        except ValueError:
+            raise unreadable(response.text) from None
 
     def _waits(self) -> Iterator[float]:
         for number in range(self.retries):

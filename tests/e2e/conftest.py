@@ -20,18 +20,21 @@ import pytest
 
 from benchmarks.system import System, eventually
 
+_GZIP = b"\x1f\x8b"  # how its files begin
+
 
 class Network(ThreadingHTTPServer):
     """What lies between a client and the service, and keeps what it saw.
 
     It does its worst as often as `mischief` has entries.
 
-    A number answers with that status; `cut` passes the request on, and breaks off once it is answered.
+    A number answers with that status, bytes as if the service had answered them; `cut` passes the request on,
+    and breaks off once it is answered.
     """
 
     daemon_threads = True
 
-    def __init__(self, target: str, mischief: Sequence[int | str], retry_after: str) -> None:
+    def __init__(self, target: str, mischief: Sequence[int | str | bytes], retry_after: str) -> None:
         super().__init__(("127.0.0.1", 0), Passage)
         self.target = str(urlsplit(target).netloc)
         self.retry_after = retry_after
@@ -53,6 +56,9 @@ class Passage(BaseHTTPRequestHandler):
         mischief = self.server.mischief.pop(0) if self.server.mischief else None
         if isinstance(mischief, int):
             self._answer(mischief, b"<h1>No.</h1>", {"Retry-After": self.server.retry_after})
+            return
+        if isinstance(mischief, bytes):
+            self._answer(200, mischief, {"Content-Encoding": "gzip" if mischief[:2] == _GZIP else None})
             return
         onward = http.client.HTTPConnection(self.server.target, timeout=30)
         kept = {
@@ -88,7 +94,7 @@ def make_network() -> Iterator[Callable[..., Network]]:
     """Puts a network before a service, which fails as it is told."""
     made: list[Network] = []
 
-    def make(target: str, *mischief: int | str, retry_after: str = "") -> Network:
+    def make(target: str, *mischief: int | str | bytes, retry_after: str = "") -> Network:
         network = Network(target, mischief, retry_after)
         threading.Thread(target=network.serve_forever, daemon=True).start()
         made.append(network)

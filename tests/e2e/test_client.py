@@ -19,6 +19,7 @@ from recsvc.client import (
     InvalidError,
     NoAnswerError,
     NotFoundError,
+    ServiceError,
     TooManyRequestsError,
     UnavailableError,
 )
@@ -37,7 +38,7 @@ def over_a_network(make_network, lasting_system) -> Iterator[Callable[..., tuple
     """Makes a client, and the network between it and the service, which fails as it is told."""
     made: list[Client] = []
 
-    def make(*mischief: int | str, retry_after: str = "", **options: float) -> tuple[Client, Any]:
+    def make(*mischief: int | str | bytes, retry_after: str = "", **options: float) -> tuple[Client, Any]:
         network = make_network(lasting_system.web.url, *mischief, retry_after=retry_after)
         made.append(Client(network.url, lasting_system.admin_key, **options))
         return made[-1], network
@@ -113,6 +114,57 @@ def test_tries_come_to_an_end_and_the_last_error_is_told(over_a_network):
 
     assert len(network.requests) == 2
     assert (told.value.status, told.value.code, told.value.detail) == (503, "http_503", "<h1>No.</h1>")
+
+
+@pytest.mark.parametrize(
+    ("answer", "told"),
+    [
+        (b"<h1>Log in</h1>", "<h1>Log in</h1>"),
+        (b'{"user_id": "ana"}', "ana"),
+        (b'{"user_id": "ana", "features": {}, "created_at": "long ago"}', "long ago"),
+        (b'["ana"]', "ana"),
+        (b"7", "7"),
+        (b"", "nothing"),
+    ],
+)
+def test_what_cannot_be_the_services_answer_is_told_as_it_came(over_a_network, answer, told):
+    failing, network = over_a_network(answer)
+
+    with pytest.raises(ServiceError) as raised:
+        failing.get_user("ana")
+
+    assert (raised.value.status, raised.value.code, len(network.requests)) == (200, "unreadable_answer", 1)
+    assert told in raised.value.detail
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda client: list(client.list_items()),
+        lambda client: client.record_interactions([Interaction("ana", "b", "view")]),
+        lambda client: client.put_items([{"item_id": "b"}]),
+        lambda client: list(client.recommend_to_users(["ana"])),
+        lambda client: client.list_model_versions(),
+        lambda client: client.train(),
+    ],
+)
+@pytest.mark.parametrize("answer", [b'{"x": 1}', b"[]", b""])
+def test_no_call_takes_another_answer_for_the_services(over_a_network, call, answer):
+    failing, _ = over_a_network(answer)
+
+    with pytest.raises(ServiceError, match="unreadable_answer"):
+        call(failing)
+
+
+def test_an_answer_that_came_damaged_is_asked_for_again(over_a_network):
+    failing, network = over_a_network(b"\x1f\x8b and no gzip")
+
+    assert failing.list_popular(k=1).items
+    assert len(network.requests) == 2
+
+    network.mischief = [b"\x1f\x8b and no gzip"] * 4
+    with pytest.raises(NoAnswerError, match="GET /recommendations/popular got no answer"):
+        failing.list_popular(k=1)
 
 
 @pytest.mark.parametrize("form", ["seconds", "date"])
