@@ -217,7 +217,7 @@ class Config:
         30, integer(1, 1000), "How many items WARP samples in search of one ranked too high."
     )
     reload_interval: float = _setting(
-        1.0, decimal(0.05, 5), "Seconds between a web process's looks for a new active version."
+        1.0, decimal(0.05, 4), "Seconds between a web process's looks for a new active version."
     )
     maintenance_interval: int = _setting(
         30, integer(1, 3600), "Seconds between a worker's looks for jobs whose worker died."

@@ -57,7 +57,7 @@ WRONG = {
     "MODEL_LEARNING_RATE": ["0", "11"],
     "MODEL_ALPHA": ["-0.1", "2"],
     "MODEL_MAX_SAMPLED": ["0", "1001"],
-    "RELOAD_INTERVAL": ["0", "6"],
+    "RELOAD_INTERVAL": ["0", "5"],
     "MAINTENANCE_INTERVAL": ["0", "3601"],
     "SCHEDULER_INTERVAL": ["0", "301"],
     "MAX_BODY_BYTES": ["999", "1e6"],

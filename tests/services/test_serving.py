@@ -173,7 +173,7 @@ def test_a_damaged_version_cannot_be_activated(trained, train):
 
 
 def test_a_web_process_starts_whatever_the_pointer_looks_like(make_app, database_url, serve):
-    app = make_app(database_url, auto_train_on_startup=True, reload_interval=5.0)
+    app = make_app(database_url, auto_train_on_startup=True, reload_interval=4.0)
     with app.app_context():
         root = registry.model_store().root
     root.mkdir()
