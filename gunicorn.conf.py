@@ -10,7 +10,7 @@ from typing import Any
 
 from gunicorn import util
 
-from recsvc.refusals import write_problem
+from recsvc.refusals import name_nobody, write_problem
 from recsvc.startup import imports_that_stay
 
 # What the web processes are forked with, and share: most of what they import. The application is not among it
@@ -54,7 +54,14 @@ logconfig_dict = {
             "log_format": "console" if os.environ.get("LOG_FORMAT") == "console" else "json",
         }
     },
-    "loggers": {"gunicorn.error": {"level": "INFO", "handlers": ["stdout"], "propagate": False}},
+    "loggers": {
+        "gunicorn.error": {
+            "level": "INFO",
+            "handlers": ["stdout"],
+            "filters": [name_nobody],
+            "propagate": False,
+        }
+    },
     "root": {"level": "INFO", "handlers": ["stdout"]},
 }
 

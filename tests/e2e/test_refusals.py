@@ -9,7 +9,18 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 
+from benchmarks.system import System
+
 pytestmark = pytest.mark.processes
+
+
+def answer_to(request_text: str, system: System) -> str:
+    """Sends what no client would, and reads what comes back to its end."""
+    address = urlsplit(system.web.url)
+    with socket.create_connection((address.hostname, address.port), timeout=30) as connection:
+        connection.sendall(request_text.encode())
+        connection.shutdown(socket.SHUT_WR)
+        return b"".join(iter(lambda: connection.recv(65_536), b"")).decode()
 
 
 @pytest.mark.parametrize(
@@ -27,12 +38,8 @@ pytestmark = pytest.mark.processes
     ids=["a long line", "a long header", "no header", "no request"],
 )
 def test_what_gunicorn_refuses_is_a_problem_document_too(lasting_system, request_text, status, code):
-    address = urlsplit(lasting_system.web.url)
-    with socket.create_connection((address.hostname, address.port), timeout=30) as connection:
-        connection.sendall(request_text.encode())
-        answer = b"".join(iter(lambda: connection.recv(65_536), b""))
+    head, _, body = answer_to(request_text, lasting_system).partition("\r\n\r\n")
 
-    head, _, body = answer.decode().partition("\r\n\r\n")
     assert head.splitlines()[0].split()[1] == str(status)
     assert "content-type: application/problem+json" in head.lower()
     problem = json.loads(body)
@@ -45,19 +52,34 @@ def test_what_gunicorn_refuses_is_a_problem_document_too(lasting_system, request
     "chunk", ["zz\r\n{}\r\n", "-1\r\n{}\r\n", "FFFFFFFFFFFFFFFFFF\r\n{}\r\n", "2;a=b\r\n{}x"]
 )
 def test_a_body_whose_chunks_are_not_what_they_say_is_malformed(lasting_system, chunk):
-    address = urlsplit(lasting_system.web.url)
     head = (
         "POST /api/v1/interactions HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\n"
         f"Authorization: Bearer {lasting_system.admin_key}\r\nTransfer-Encoding: chunked\r\n\r\n"
     )
-    with socket.create_connection((address.hostname, address.port), timeout=30) as connection:
-        connection.sendall((head + chunk).encode())
-        connection.shutdown(socket.SHUT_WR)
-        answer = b"".join(iter(lambda: connection.recv(65_536), b""))
 
-    head, _, body = answer.decode().partition("\r\n\r\n")
+    head, _, body = answer_to(head + chunk, lasting_system).partition("\r\n\r\n")
+
     assert head.splitlines()[0].split()[1] == "400"
     assert json.loads(body)["code"] == "malformed"
+
+
+def test_the_log_has_that_a_request_was_refused_and_neither_whose_it_was_nor_what_it_said(
+    lasting_system, eventually
+):
+    before = len(lasting_system.web.log)
+    for request_text in (
+        "GET / HTTP/1.1\r\nHost: a\r\nX-User maria-da-silva\r\n\r\n",
+        "GET /api/v1/users/maria-da-silva\r\n\r\n",
+    ):
+        assert " 400 " in answer_to(request_text, lasting_system)
+
+    def refused() -> list[str]:
+        lines = [json.loads(line) for line in lasting_system.web.log[before:].splitlines()]
+        return [line["event"] for line in lines if line["logger"] == "gunicorn.error"]
+
+    eventually(lambda: len(refused()) == 2, "both refusals to be logged")
+    assert refused() == ["Invalid request"] * 2
+    assert "maria" not in lasting_system.web.log[before:]
 
 
 def test_a_body_in_chunks_that_becomes_too_large_is_refused_whole(lasting_system):
