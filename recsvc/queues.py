@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Any
 
 import structlog
 from flask import current_app
@@ -42,6 +43,7 @@ REQUEST_ID = "request_id"  # in a job's meta, and in lines of the log
 DISPATCH_PATIENCE = 600  # seconds for which the scheduled job waits for a database or Redis that is away
 
 _ANSWER_TIMEOUT = 2.0
+_COUNT_TIMEOUT = 0.5  # seconds: a request must not wait long for what it can do without
 _NOTE = "recsvc:note:"
 _SCHEDULER_SEEN = "scheduler_seen_at"
 _TRAINING_SLACK = 60  # seconds beside those of TRAIN_TIMEOUT: to come to the end of an epoch
@@ -91,10 +93,9 @@ def connect(config: Config, *, answer_timeout: float | None = None) -> Redis:
     url = config.redis_url
     if url == EMBEDDED_REDIS:
         url = valkey.ensure_running(config.instance_dir)
-    is_unverified = url.startswith("rediss://") and not config.redis_tls_verify
     client: Redis = Redis.from_url(
         url,
-        **({"ssl_cert_reqs": "none"} if is_unverified else {}),
+        **_trust(config),
         socket_timeout=answer_timeout,
         socket_connect_timeout=_ANSWER_TIMEOUT,
         # A request must be told at once that Redis is away; whoever can wait tries again by itself.
@@ -103,11 +104,13 @@ def connect(config: Config, *, answer_timeout: float | None = None) -> Redis:
     return client
 
 
-def limits_url(config: Config) -> str:
-    """Where rates are counted, in the words of the library that counts them. Nothing is started."""
-    if config.redis_url == EMBEDDED_REDIS:
-        return f"redis+unix://{valkey.socket_path(config.instance_dir)}"
-    return config.redis_url.replace("unix://", "redis+unix://")
+def counter_storage(config: Config) -> tuple[str, dict[str, Any]]:
+    """Where rates are counted: URL and options of the library that counts them. Nothing is started."""
+    url = config.redis_url
+    if url == EMBEDDED_REDIS:
+        url = f"unix://{valkey.socket_path(config.instance_dir)}"
+    timeouts = {"socket_timeout": _COUNT_TIMEOUT, "socket_connect_timeout": _COUNT_TIMEOUT}
+    return url.replace("unix://", "redis+unix://"), {**timeouts, **_trust(config)}
 
 
 def ping() -> None:
@@ -277,6 +280,11 @@ def import_job_is_alive(import_id: str, step: str) -> bool:
 
 def _import_job_id(import_id: str, step: str) -> str:
     return f"import-{import_id}-{step}"
+
+
+def _trust(config: Config) -> dict[str, str]:
+    is_unverified = config.redis_url.startswith("rediss://") and not config.redis_tls_verify
+    return {"ssl_cert_reqs": "none"} if is_unverified else {}
 
 
 def _origin() -> dict[str, str]:

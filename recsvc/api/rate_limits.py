@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from hashlib import sha256
-from typing import Any
 
 from flask import Flask, g
 from flask_limiter import ApplicationLimit, Limiter
@@ -13,7 +12,6 @@ from recsvc import queues
 from recsvc.config import Config, current_config
 from recsvc.services.keys import Credential
 
-_ANSWER_TIMEOUT = 0.5  # seconds: a request must not wait long for what it can do without
 # Flask-Limiter falls back to these while Redis is down, and looks for it again at growing intervals.
 _AS_GOOD_AS_NONE = "1000000000/second"
 
@@ -22,11 +20,11 @@ def limit_rates(app: Flask, config: Config) -> None:
     """Holds callers to their limits, once they are known. Redis is connected to when one is looked at."""
     # Its own lines name callers; what it tells of Redis being away stays.
     logging.getLogger("flask-limiter").setLevel(logging.WARNING)
-    options: dict[str, Any] = {"socket_timeout": _ANSWER_TIMEOUT, "socket_connect_timeout": _ANSWER_TIMEOUT}
+    url, options = queues.counter_storage(config) if config.rate_limits else ("memory://", {})
     limiter = Limiter(
         key_func=_name_of_caller,
         application_limits=[ApplicationLimit(_limits_of_caller, exempt_when=_is_free)],
-        storage_uri=_storage_uri(config),
+        storage_uri=url,
         storage_options=options,
         strategy="fixed-window",
         in_memory_fallback=[_AS_GOOD_AS_NONE],
@@ -54,7 +52,3 @@ def _name_of_caller() -> str:
     # Redis and its monitors need not know whom a token is for.
     own = credential.user_id
     return credential.key_id if own is None else sha256(own.encode()).hexdigest()[:32]
-
-
-def _storage_uri(config: Config) -> str:
-    return queues.limits_url(config) if config.rate_limits else "memory://"

@@ -9,10 +9,9 @@ from limits.strategies import FixedWindowRateLimiter
 from redis.exceptions import RedisError
 
 from recsvc.config import current_config
-from recsvc.queues import limits_url
+from recsvc.queues import counter_storage
 
 _FAILURES = parse("10/minute")
-_ANSWER_TIMEOUT = 0.5  # seconds
 
 
 def has_too_many() -> bool:
@@ -38,8 +37,8 @@ def _address() -> str:
 def _counter() -> FixedWindowRateLimiter:
     kept: FixedWindowRateLimiter | None = current_app.extensions.get("recsvc.sign_in_attempts")
     if kept is None:
-        url, timeout = limits_url(current_config()), _ANSWER_TIMEOUT
-        storage = storage_from_string(url, socket_timeout=timeout, socket_connect_timeout=timeout)
+        url, options = counter_storage(current_config())
+        storage = storage_from_string(url, **options)
         assert isinstance(storage, Storage)
         kept = current_app.extensions["recsvc.sign_in_attempts"] = FixedWindowRateLimiter(storage)
     return kept

@@ -140,6 +140,18 @@ def test_a_redis_that_signs_its_own_certificate_is_worked_with(system, tls_port,
     assert [process.terminate(within=25) for process in (worker, scheduler)] == [0, 0]
 
 
+def test_rates_are_limited_over_a_certificate_that_nobody_vouches_for(system, tls_port):
+    system.start_web(
+        REDIS_URL=f"rediss://:@127.0.0.1:{tls_port}/0", REDIS_TLS_VERIFY="false", RATE_LIMITS="user=2/minute"
+    )
+    token = system.call("POST", "/tokens", {"user_id": "ana", "ttl_seconds": 60}).json()["token"]
+
+    def call() -> int:
+        return system.call("GET", "/recommendations", Authorization=f"Bearer {token}").status_code
+
+    assert [call() for _ in range(3)] == [200, 200, 429]
+
+
 def test_elsewhere_a_certificate_that_nobody_vouches_for_is_refused(system, tls_port):
     settings = {"REDIS_URL": f"rediss://:@127.0.0.1:{tls_port}/0"}
     system.start_web(**settings)
