@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import closing
+from contextlib import closing, contextmanager
 from itertools import islice
 from typing import Any
+from urllib.parse import quote, urlencode
 
 import numpy as np
+import psycopg
 import structlog
+from flask import current_app
 from numpy.typing import DTypeLike, NDArray
 from sqlalchemy import create_engine, make_url
+from sqlalchemy.exc import DBAPIError
 
-from recsvc.storage.database import engine_options
+from recsvc.storage.punctuality import seconds_allowed
 
 logger = structlog.get_logger(__name__)
 
@@ -21,7 +25,6 @@ Columns = dict[str, NDArray[Any]]
 Progress = Callable[[int, int], None]
 
 _ROWS_A_FETCH = 65_536
-_SQLITE_PATIENCE = 5.0  # seconds
 
 _INTERACTION_DTYPES: Mapping[str, DTypeLike] = {
     "interaction_key": np.int64,
@@ -164,7 +167,7 @@ def _chunks(database_url: str, query: str, dtypes: Mapping[str, DTypeLike]) -> I
         logger.warning("bulk_read_by_cursor", why="ADBC does not connect", error=str(error))
         yield from _cursor_chunks(database_url, query)
         return
-    with closing(connection), closing(connection.cursor()) as cursor:
+    with closing(connection), closing(connection.cursor()) as cursor, _errors_as_psycopgs(query):
         cursor.execute(query)
         yield from _arrow_chunks(cursor.fetch_arrow())
 
@@ -176,9 +179,7 @@ def _sqlite_chunks(
     # lets go of what the first one's connections have locked, such as a worker's for its sign of life, when
     # it closes the file: https://sqlite.org/howtocorrupt.html, 2.2.
     row = np.dtype([(name, dtype) for name, dtype in dtypes.items()])
-    with closing(
-        sqlite3.connect(str(make_url(database_url).database), timeout=_SQLITE_PATIENCE)
-    ) as connection:
+    with closing(sqlite3.connect(str(make_url(database_url).database), **_connect_args())) as connection:
         rows = connection.execute(query)
         while len(chunk := np.fromiter(islice(rows, _ROWS_A_FETCH), row)):
             yield [chunk[name] for name in dtypes]
@@ -187,10 +188,33 @@ def _sqlite_chunks(
 def _adbc_connection(database_url: str) -> Any:
     import adbc_driver_postgresql.dbapi
 
-    patience = {"connect_timeout": "10", "tcp_user_timeout": "60000"}
-    url = make_url(database_url).set(drivername="postgresql").update_query_dict(patience)
-    uri = url.render_as_string(hide_password=False)
-    return adbc_driver_postgresql.dbapi.connect(uri)
+    url = make_url(database_url).set(drivername="postgresql")
+    # libpq takes a plus, which SQLAlchemy writes for a space, for a plus.
+    query = urlencode({**url.query, **_connect_args()}, doseq=True, quote_via=quote)
+    uri = url.set(query={}).render_as_string(hide_password=False)
+    return adbc_driver_postgresql.dbapi.connect(f"{uri}?{query}")
+
+
+@contextmanager
+def _errors_as_psycopgs(query: str) -> Iterator[None]:
+    """Raises what ADBC does not read as if psycopg, by which all else goes, had not read it."""
+    import adbc_driver_manager
+
+    try:
+        yield
+    except (adbc_driver_manager.Error, RuntimeError) as error:  # the latter is nanoarrow's, amid the rows
+        state = getattr(error, "sqlstate", None)
+        kind = psycopg.errors.lookup(state) if state else psycopg.OperationalError
+        raise DBAPIError.instance(query, None, kind(str(error)), psycopg.Error) from error
+
+
+def _connect_args() -> dict[str, Any]:
+    """The engine's own; where somebody waits for what is read, PostgreSQL ends what takes longer."""
+    arguments: dict[str, Any] = dict(current_app.config["SQLALCHEMY_ENGINE_OPTIONS"]["connect_args"])
+    seconds = seconds_allowed()
+    if seconds is not None and "options" in arguments:
+        arguments["options"] += f" -c statement_timeout={round(seconds * 1000)}"
+    return arguments
 
 
 def _arrow_chunks(stream: Any) -> Iterator[list[NDArray[Any]]]:
@@ -207,7 +231,7 @@ def _to_numpy(array: Any, rows: int) -> NDArray[Any]:
 
 
 def _cursor_chunks(database_url: str, query: str) -> Iterator[list[NDArray[Any]]]:
-    engine = create_engine(database_url, **engine_options(database_url, timeout=5.0))
+    engine = create_engine(database_url, connect_args=_connect_args())
     try:
         with engine.connect() as connection:
             result = connection.execution_options(stream_results=True).exec_driver_sql(query)

@@ -75,6 +75,8 @@ def engine_options(database_url: str, timeout: float, connections: int = 1) -> d
             "connect_timeout": max(1, round(timeout)),
             # So long may the other side's kernel leave what was sent without a sign of life.
             "tcp_user_timeout": round(timeout * 1000),
+            # After so long without a word it is asked for one.
+            "keepalives_idle": max(1, round(timeout)),
             "options": f"-c lock_timeout={round(timeout * 1000)} -c timezone=UTC",
         },
     }

@@ -58,6 +58,11 @@ def allow_seconds(seconds: float | None) -> Any:
     return _answer_within.set(seconds)
 
 
+def seconds_allowed() -> float | None:
+    """How long this thread's calls may wait for an answer; None for ever."""
+    return _answer_within.get()
+
+
 def as_before(token: Any) -> None:
     """Undoes one `allow_seconds`."""
     _answer_within.reset(token)

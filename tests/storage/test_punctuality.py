@@ -6,14 +6,17 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 
+import numpy as np
 import psycopg
 import pytest
 from sqlalchemy import make_url, text
-from sqlalchemy.exc import OperationalError, SQLAlchemyError
+from sqlalchemy.exc import OperationalError, ProgrammingError, SQLAlchemyError
 
 from recsvc.extensions import db
-from recsvc.services import readiness
+from recsvc.services import keys, readiness
+from recsvc.storage import columns
 from recsvc.storage.database import is_unavailable, write_transaction
 from recsvc.storage.punctuality import answers_within
 
@@ -60,6 +63,15 @@ class Tunnel:
             end.close()
 
 
+@contextmanager
+def locked(url: str, table: str) -> Iterator[None]:
+    """Holds a lock that lets nobody even read, for as long as the block lasts."""
+    plain = make_url(url).set(drivername="postgresql").render_as_string(hide_password=False)
+    with psycopg.connect(plain) as connection:
+        connection.execute(f"LOCK TABLE {table} IN ACCESS EXCLUSIVE MODE")
+        yield
+
+
 @pytest.fixture
 def tunnel(database_url: str) -> Iterator[tuple[Tunnel, str]]:
     url = make_url(database_url)
@@ -104,8 +116,6 @@ def test_readiness_is_told_soon_though_the_server_is_silent(make_app, tunnel):
 
 @POSTGRESQL
 def test_a_request_to_a_silent_server_ends_in_503(make_app, tunnel):
-    from recsvc.services import keys
-
     way, url = tunnel
     app = make_app(url, database_timeout=1.0, database_statement_timeout=0.2, log_level="ERROR")
     with app.app_context():
@@ -137,6 +147,68 @@ def test_the_server_ends_a_statement_of_a_web_process_that_takes_too_long(make_a
 def test_other_processes_may_take_their_time(make_app, database_url):
     with make_app(database_url, database_statement_timeout=0.1).app_context():
         db.session.execute(text("SELECT pg_sleep(0.3)"))
+
+
+def slow_read(url: str, seconds: float) -> columns.Columns:
+    return columns.read_columns(url, f"SELECT 1 AS n FROM pg_sleep({seconds})", {"n": np.int32})
+
+
+@pytest.fixture(params=["adbc", "cursor"])
+def driver(request, monkeypatch) -> None:
+    def refuse(url):
+        raise OSError("no driver here")
+
+    if request.param == "cursor":
+        monkeypatch.setattr(columns, "_adbc_connection", refuse)
+
+
+@POSTGRESQL
+def test_a_bulk_read_that_somebody_waits_for_is_ended_too(make_app, database_url, driver):
+    with make_app(database_url).app_context():
+        began = time.monotonic()
+        with pytest.raises(OperationalError) as ended, answers_within(0.3):
+            slow_read(database_url, 20)
+
+    assert is_unavailable(ended.value)
+    assert time.monotonic() - began < 10
+
+
+@POSTGRESQL
+def test_a_bulk_read_of_a_training_may_take_its_time(make_app, database_url, driver):
+    with make_app(database_url, database_statement_timeout=0.1).app_context():
+        assert slow_read(database_url, 0.3)["n"].tolist() == [1]
+
+
+@POSTGRESQL
+def test_a_bulk_read_waits_for_a_lock_no_longer_than_settings_say(make_app, database_url, driver):
+    with make_app(database_url, database_timeout=0.2).app_context(), locked(database_url, "items"):
+        began = time.monotonic()
+        with pytest.raises(OperationalError) as ended:
+            columns.read_items(database_url)
+
+    assert isinstance(ended.value.orig, psycopg.errors.LockNotAvailable)
+    assert time.monotonic() - began < 10
+
+
+@POSTGRESQL
+def test_what_is_wrong_with_a_bulk_read_is_not_taken_for_an_outage(context, database_url):
+    with pytest.raises(ProgrammingError) as wrong:
+        columns.read_columns(database_url, "SELECT nothing FROM items", {"nothing": np.int32})
+
+    assert not is_unavailable(wrong.value)
+
+
+@POSTGRESQL
+def test_the_first_list_of_a_process_does_not_wait_for_a_catalogue_that_is_locked(make_app, database_url):
+    app = make_app(database_url, database_timeout=0.5, log_level="ERROR")
+    with app.app_context():
+        headers = {"Authorization": f"Bearer {keys.create('read', 'x')[1]}"}
+    with locked(database_url, "items"):
+        answer = app.test_client().get("/api/v1/recommendations/popular", headers=headers)
+
+    assert (answer.status_code, answer.json["code"]) == (503, "database_unavailable")
+    again = app.test_client().get("/api/v1/recommendations/popular", headers=headers)
+    assert again.status_code == 200
 
 
 ENDLESS = text("WITH RECURSIVE c(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM c) SELECT count(*) FROM c")
