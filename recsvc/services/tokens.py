@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 import secrets
+import threading
 import time
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -37,13 +37,49 @@ _LEEWAY = 10  # seconds that two machines' clocks may differ
 _KEY_KEPT = 5.0  # seconds: so long a retired key's tokens may still be taken
 _PROVIDER_TIMEOUT = 2.0
 _PROVIDER_KEYS_KEPT = 600.0
-_PROVIDER_TRIED_AGAIN_AFTER = 5.0
+_PROVIDER_ASKED_AGAIN_AFTER = 5.0
 
 
-@dataclass
 class _ProviderKeys:
-    client: jwt.PyJWKClient
-    failed_at: float = -math.inf
+    """The keys of the shop's provider, as it published them last."""
+
+    def __init__(self, url: str) -> None:
+        self._client = jwt.PyJWKClient(url, cache_jwk_set=False, timeout=_PROVIDER_TIMEOUT)
+        self._asking = threading.Lock()
+        self._known: dict[str | None, jwt.PyJWK] = {}
+        self._learned_at = self._asked_at = -math.inf
+
+    def find(self, key_id: str) -> jwt.PyJWK:
+        """A key by its name; while the provider is away, even one that it may have retired meanwhile.
+
+        Raises:
+            jwt.InvalidKeyError: The provider knows none of that name.
+            IdentityProviderUnavailableError: It does not hand out its keys.
+        """
+        if self._is_to_be_asked(key_id):
+            with self._asking:
+                if self._is_to_be_asked(key_id):  # nobody has asked while this one waited
+                    self._ask()
+        if key_id in self._known:
+            return self._known[key_id]
+        if self._learned_at < self._asked_at:
+            raise IdentityProviderUnavailableError("The identity provider does not answer. Try again.")
+        raise jwt.InvalidKeyError("no such key")
+
+    def _is_to_be_asked(self, key_id: str) -> bool:
+        moment = time.monotonic()
+        is_known = key_id in self._known and moment - self._learned_at < _PROVIDER_KEYS_KEPT
+        # Each try waits, and anybody can make up a name: one every few seconds may, but not every request.
+        return not is_known and moment - self._asked_at >= _PROVIDER_ASKED_AGAIN_AFTER
+
+    def _ask(self) -> None:
+        try:
+            self._known = {key.key_id: key for key in self._client.get_signing_keys()}
+        except (jwt.PyJWTError, OSError, ValueError) as error:
+            logger.warning("identity_provider_away", error=str(error))
+            self._asked_at = time.monotonic()
+        else:
+            self._learned_at = self._asked_at = time.monotonic()
 
 
 def issue(user_id: str, ttl_seconds: int) -> tuple[str, datetime]:
@@ -105,7 +141,7 @@ def _provider_claims(text: str, key_id: object) -> dict[str, Any]:
     if config.jwt_secret:
         return _decode(text, config.jwt_secret, _OF_SECRETS, issuer=issuer, audience=audience)
     if config.jwt_jwks_url and isinstance(key_id, str):
-        key = _public_key(config.jwt_jwks_url, key_id)
+        key = _provider_keys(config.jwt_jwks_url).find(key_id)
         return _decode(text, key, _OF_PUBLIC_KEYS, issuer=issuer, audience=audience)
     raise jwt.InvalidKeyError("no provider")
 
@@ -143,18 +179,6 @@ def _secret_of(key_id: str) -> str | None:
     return key.secret
 
 
-def _public_key(url: str, key_id: str) -> jwt.PyJWK:
+def _provider_keys(url: str) -> _ProviderKeys:
     keys: _ProviderKeys | None = current_app.extensions.get("recsvc.provider_keys")
-    if keys is None:
-        client = jwt.PyJWKClient(url, lifespan=_PROVIDER_KEYS_KEPT, timeout=_PROVIDER_TIMEOUT)
-        keys = current_app.extensions.setdefault("recsvc.provider_keys", _ProviderKeys(client))
-    away = IdentityProviderUnavailableError("The identity provider does not answer. Try again.")
-    # While it is away each try waits: one every few seconds may, but not every request.
-    if time.monotonic() - keys.failed_at < _PROVIDER_TRIED_AGAIN_AFTER:
-        raise away
-    try:
-        return keys.client.get_signing_key(key_id)
-    except (jwt.PyJWKClientConnectionError, jwt.PyJWKSetError, OSError, ValueError) as error:
-        keys.failed_at = time.monotonic()
-        logger.warning("identity_provider_away", error=str(error))
-        raise away from error
+    return keys or current_app.extensions.setdefault("recsvc.provider_keys", _ProviderKeys(url))

@@ -9,6 +9,7 @@ import json
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -20,6 +21,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from recsvc.errors import IdentityProviderUnavailableError
 from recsvc.services import tokens
+from recsvc.services.keys import Credential
 from recsvc.storage.database import write_transaction
 from recsvc.storage.models import TokenKey
 from recsvc.storage.queries import token_keys
@@ -215,6 +217,67 @@ def test_while_the_provider_does_not_answer_it_is_said_and_not_asked_again_at_on
 
     assert provider.asked == int(is_broken)
     assert tokens.authenticate(tokens.issue("ana", 60)[0]).user_id == "ana"
+
+
+@pytest.fixture
+def made_up() -> str:
+    """A token that names a key which nobody has heard of."""
+    other = Provider()
+    other.add("unheard-of", "RS256")
+    other.stop()
+    return other.sign("unheard-of")
+
+
+def test_while_the_provider_is_away_its_keys_are_taken_whatever_else_is_asked_for(
+    app_of_provider, provider, made_up, monkeypatch
+):
+    monkeypatch.setattr(tokens, "_PROVIDER_ASKED_AGAIN_AFTER", 0.0)
+    text = provider.sign("rsa-1")
+    assert tokens.authenticate(text).user_id == "ana"
+    provider.stop()
+
+    for kept in (tokens._PROVIDER_KEYS_KEPT, 0.0):
+        monkeypatch.setattr(tokens, "_PROVIDER_KEYS_KEPT", kept)
+        with pytest.raises(IdentityProviderUnavailableError):
+            tokens.authenticate(made_up)
+        assert tokens.authenticate(text).user_id == "ana"
+
+
+def test_a_key_that_the_provider_no_longer_publishes_is_not_taken_for_long(
+    app_of_provider, provider, monkeypatch
+):
+    text = provider.sign("rsa-1")
+    assert tokens.authenticate(text) is not None
+    del provider.keys["rsa-1"]
+    monkeypatch.setattr(tokens, "_PROVIDER_ASKED_AGAIN_AFTER", 0.0)
+    assert tokens.authenticate(text) is not None
+
+    monkeypatch.setattr(tokens, "_PROVIDER_KEYS_KEPT", 0.0)
+    assert tokens.authenticate(text) is None
+
+
+def test_a_new_key_of_the_provider_is_taken_once_it_may_be_asked_again(
+    app_of_provider, provider, monkeypatch
+):
+    assert tokens.authenticate(provider.sign("rsa-1")) is not None
+    provider.add("rsa-2", "RS256")
+    text = provider.sign("rsa-2")
+    assert tokens.authenticate(text) is None
+
+    monkeypatch.setattr(tokens, "_PROVIDER_ASKED_AGAIN_AFTER", 0.0)
+    assert tokens.authenticate(text).user_id == "ana"
+
+
+def test_requests_that_come_together_wait_for_the_providers_first_answer(make_app, sqlite_url, provider):
+    app, text = make_app(sqlite_url, jwt_jwks_url=provider.url), provider.sign("rsa-1")
+
+    def authenticate(_: int) -> Credential | None:
+        with app.app_context():
+            return tokens.authenticate(text)
+
+    with ThreadPoolExecutor(8) as pool:
+        assert None not in list(pool.map(authenticate, range(8)))
+    assert provider.asked == 1
 
 
 def test_without_a_provider_nobody_elses_tokens_are_taken(context, provider):
