@@ -11,6 +11,7 @@ from sqlalchemy.exc import IntegrityError
 
 from recsvc.config import current_config
 from recsvc.errors import InvalidInputError, NotFoundError, UnknownItemError
+from recsvc.extensions import db
 from recsvc.sentences import Sentence
 from recsvc.services.attribution import recorder
 from recsvc.services.events import RATING, EventBook, event_book
@@ -73,6 +74,7 @@ def record(interaction: NewInteraction) -> tuple[int, bool]:
         keys = interactions.insert_new(_rows([interaction], item_keys, book))
         if not keys:
             stored = interactions.keys_by_event_id([str(interaction.event_id)])
+            db.session.rollback()  # neither user nor item is made for what is not stored
             return stored[str(interaction.event_id)], True
     _note([interaction], keys)
     return keys[0], False

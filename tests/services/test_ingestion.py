@@ -35,6 +35,14 @@ def test_a_retry_answers_the_first_key_and_stores_nothing(context):
     assert stored() == 1
 
 
+def test_a_retry_makes_nothing_that_it_names_for_the_first_time(context):
+    key, _ = record(view(1, event_id="e1"))
+
+    assert record(view(item_id="never heard of", event_id="e1")) == (key, True)
+    with pytest.raises(NotFoundError):
+        get_item("never heard of")
+
+
 def test_equal_events_without_an_id_are_two_events(context):
     assert record(view()) != record(view())
     assert stored() == 2
