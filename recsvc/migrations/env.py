@@ -5,7 +5,8 @@ from alembic import context
 from recsvc.extensions import Base, db
 from recsvc.storage import models  # noqa: F401 — fills the metadata
 
-with db.engine.connect() as connection:
+# SQLite changes a table by making it anew: what refers to it must not mind that it is gone for a moment.
+with db.engine.connect().execution_options(sqlite_foreign_keys="OFF") as connection:
     context.configure(
         connection=connection,
         target_metadata=Base.metadata,

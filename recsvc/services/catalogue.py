@@ -9,7 +9,7 @@ from typing import Any
 
 from recsvc.errors import InvalidInputError, NotFoundError
 from recsvc.sentences import Sentence
-from recsvc.storage.database import write_transaction
+from recsvc.storage.database import again_after_deadlock, write_transaction
 from recsvc.storage.models import Item, User, now
 from recsvc.storage.queries import features, items, shop_ids, users
 from recsvc.storage.queries.features import CATEGORY, Label
@@ -162,11 +162,15 @@ def put_users(contents: Iterable[tuple[str, Features]]) -> int:
     """
     labels = {user_id: _labels(user_features) for user_id, user_features in contents}
     if labels:
-        with write_transaction():
-            keys = shop_ids.ensure_keys("user", labels.keys())
-            users.hold(keys.values())
-            features.replace("user", {keys[user_id]: of_user for user_id, of_user in labels.items()})
+        again_after_deadlock(lambda: _put_users(labels))
     return len(labels)
+
+
+def _put_users(labels: Mapping[str, set[Label]]) -> None:
+    with write_transaction():
+        keys = shop_ids.ensure_keys("user", labels.keys())
+        users.hold(keys.values())
+        features.replace("user", {keys[user_id]: of_user for user_id, of_user in labels.items()})
 
 
 def patch_user(user_id: str, changes: Mapping[str, Any]) -> KnownUser:
@@ -175,6 +179,11 @@ def patch_user(user_id: str, changes: Mapping[str, Any]) -> KnownUser:
     Raises:
         NotFoundError: There is no such user.
     """
+    again_after_deadlock(lambda: _patch_user(user_id, changes))
+    return get_user(user_id)
+
+
+def _patch_user(user_id: str, changes: Mapping[str, Any]) -> None:
     with write_transaction():
         user = users.find(user_id)
         if user is None:
@@ -182,7 +191,6 @@ def patch_user(user_id: str, changes: Mapping[str, Any]) -> KnownUser:
         users.hold([user.user_key])
         if "features" in changes:
             features.replace("user", {user.user_key: _labels(changes["features"])})
-    return get_user(user_id)
 
 
 def get_user(user_id: str) -> KnownUser:

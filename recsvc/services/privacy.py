@@ -99,6 +99,10 @@ def erase_user(user_id: str) -> ErasureReceipt:
         NotFoundError: Nothing is held of such a user.
     """
     attribution.flush()
+    return again_after_deadlock(lambda: _erase(user_id))
+
+
+def _erase(user_id: str) -> ErasureReceipt:
     user, hashed = users.find(user_id), user_hash(user_id)
     versions: list[str] = []
     counts = {"interactions": 0, "features": 0}

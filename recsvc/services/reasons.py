@@ -81,7 +81,9 @@ def reasons_for(
                 return {"because": because, "share": share, "item_id": item_id}
             return {"because": because, "share": share, "item_id": item_id, "event": event}
         if because in _OF_FEATURES:
-            label = labels[_keys_of(because, taste, of_cold)[place]]
+            label = labels.get(_keys_of(because, taste, of_cold)[place])
+            if label is None:  # said of the user until a moment ago
+                return {"because": "feature", "share": share}
             return {"because": "feature", "share": share, "feature": ":".join(label)}
         return {"because": because, "share": share}
 

@@ -85,7 +85,8 @@ class Feature(Base):
     """A label such as `author:Machado de Assis`. An item's categories are features named `category`."""
 
     __tablename__ = "features"
-    __table_args__ = (UniqueConstraint("name", "value"),)
+    # The key of one that is gone is never another's: a version may have learned what it says.
+    __table_args__ = (UniqueConstraint("name", "value"), {"sqlite_autoincrement": True})
 
     feature_key: Mapped[int] = mapped_column(Integer, primary_key=True)
     name: Mapped[str] = mapped_column(String(64))
@@ -106,6 +107,7 @@ class UserFeature(Base):
     """A user has a feature."""
 
     __tablename__ = "user_features"
+    __table_args__ = (Index("ix_user_features_feature_key", "feature_key"),)
 
     user_key: Mapped[int] = mapped_column(ForeignKey("users.user_key", ondelete="CASCADE"), primary_key=True)
     feature_key: Mapped[int] = mapped_column(ForeignKey("features.feature_key"), primary_key=True)

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -11,12 +14,20 @@ from sqlalchemy import func, select
 from recsvc.errors import InvalidInputError, NotFoundError
 from recsvc.extensions import db
 from recsvc.services import ingestion, privacy
-from recsvc.services.catalogue import get_item, get_user, patch_user, put_user
+from recsvc.services.catalogue import (
+    ItemContent,
+    get_item,
+    get_user,
+    patch_user,
+    put_items,
+    put_user,
+    put_users,
+)
 from recsvc.services.ingestion import NewInteraction
 from recsvc.services.privacy import erase_user, export_user, merge_user
 from recsvc.services.recommending import Filters, for_user
 from recsvc.services.serving import serving
-from recsvc.storage.models import Interaction, ShownRecommendation, UserFeature
+from recsvc.storage.models import Feature, Interaction, ShownRecommendation, UserFeature
 
 
 def rows(table: type) -> int:
@@ -36,6 +47,74 @@ def test_all_that_is_held_of_a_user_is_gone_at_once(context, do):
         get_user("ana")
     assert get_item("b2").item_id == "b2"
     assert len(ingestion.history_page("bob", before=None, limit=9, event=None)) == 1
+
+
+def labels() -> list[tuple[str, str]]:
+    return [
+        tuple(row) for row in db.session.execute(select(Feature.name, Feature.value).order_by(Feature.value))
+    ]
+
+
+def test_what_was_said_of_an_erased_user_alone_is_gone_and_what_others_have_stays(context):
+    put_items([("b1", ItemContent(features={"author": ["Ana Maria"]}))])
+    put_user("ana", {"email": ["ana@example.org"], "author": ["Ana Maria"], "city": ["Recife"]})
+    put_user("bob", {"city": ["Recife"]})
+
+    erase_user("ana")
+
+    assert labels() == [("author", "Ana Maria"), ("city", "Recife")]
+
+
+def test_what_is_said_of_a_user_no_more_is_gone(context):
+    put_user("ana", {"email": ["old@example.org"], "city": ["Recife"]})
+    put_user("ana", {"email": ["new@example.org"], "city": ["Recife"]})
+    assert labels() == [("city", "Recife"), ("email", "new@example.org")]
+
+    patch_user("ana", {"features": {"city": ["Olinda"]}})
+    assert labels() == [("city", "Olinda")]
+
+
+def test_the_key_of_a_feature_that_is_gone_is_never_anothers(context):
+    put_user("ana", {"email": ["ana@example.org"]})
+    gone = db.session.scalar(select(Feature.feature_key))
+    erase_user("ana")
+    put_user("bob", {"city": ["Recife"]})
+
+    assert db.session.scalar(select(Feature.feature_key)) > gone
+
+
+def test_what_is_said_of_somebody_else_in_the_same_moment_is_not_lost(app):
+    shared = {"household": ["1"], "street": ["2"]}
+
+    def go_on(act: Callable[[], object]) -> None:
+        for _ in range(30):
+            with app.app_context(), suppress(NotFoundError):
+                act()
+
+    def tell_of_bob() -> None:
+        put_user("bob", shared)
+        assert get_user("bob").features == shared
+        put_user("bob", {})
+
+    with ThreadPoolExecutor(3) as pool:
+        acts = [tell_of_bob, lambda: put_user("ana", shared), lambda: erase_user("ana")]
+        for done in [pool.submit(go_on, act) for act in acts]:
+            done.result()
+
+
+def test_what_two_users_alone_had_is_gone_though_both_are_erased_at_once(app):
+    for _ in range(15):
+        with app.app_context():
+            put_users((user_id, {"household": ["1"], "street": ["2"]}) for user_id in ("ana", "bob"))
+
+        def erase(user_id: str) -> None:
+            with app.app_context():
+                erase_user(user_id)
+
+        with ThreadPoolExecutor(2) as pool:
+            list(pool.map(erase, ("ana", "bob")))
+        with app.app_context():
+            assert labels() == []
 
 
 def test_a_user_who_was_erased_cannot_be_erased_again(context, do):

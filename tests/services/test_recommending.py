@@ -25,6 +25,7 @@ from recsvc.services.recommending import (
     similar_to,
 )
 from recsvc.services.serving import serving
+from recsvc.storage.queries import features
 
 
 def strategy_for(user_id: str, **filters) -> str:
@@ -412,6 +413,18 @@ def test_a_cold_item_is_explained_by_its_features(trained, do):
         "mood:crime",
     }
     assert sum(reason["share"] for reason in reasons) == pytest.approx(1)
+
+
+def test_a_feature_that_is_gone_by_the_time_it_is_named_is_a_reason_without_words(trained, do, monkeypatch):
+    put_item("brand-new", ItemContent(title="New", categories=["crime"]))
+    do("ana", "crime-1", "crime-2", event="purchase")
+    monkeypatch.setattr(features, "labels_of", lambda keys: {})
+
+    reasons = {item.item_id: item.reasons for item in explained("ana", k=17)}["brand-new"]
+
+    of_features = [reason for reason in reasons if reason["because"] == "feature"]
+    assert of_features
+    assert not any("feature" in reason for reason in of_features)
 
 
 def test_an_item_that_came_after_the_training_is_ranked_by_its_features(trained, do, ids_for):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
@@ -9,6 +11,7 @@ from flask_migrate import downgrade, upgrade
 from sqlalchemy import inspect, text
 
 from recsvc.extensions import Base, db
+from recsvc.storage.types import UtcDateTime
 
 
 @pytest.fixture
@@ -55,6 +58,24 @@ def test_the_index_of_histories_is_made_anew_where_making_it_was_broken_off(fres
     assert indexes["ix_interactions_history"][-3:] == ["item_key", "event_code", "value"]
     assert "ix_interactions_user_newest" not in indexes
     assert db.session.scalar(text("SHOW lock_timeout")) != "0"
+
+
+def test_features_stay_with_those_who_have_them_and_what_nobody_has_goes(fresh):
+    upgrade(revision="0007")
+    created = UtcDateTime().process_bind_param(datetime(2026, 1, 1, tzinfo=UTC), db.engine.dialect)
+    with db.engine.begin() as connection:
+        connection.execute(
+            text("INSERT INTO users (user_id, created_at) VALUES ('ana', :at)"), {"at": created}
+        )
+        connection.execute(
+            text("INSERT INTO features (name, value) VALUES ('city', 'Recife'), ('email', 'a@b.org')")
+        )
+        connection.execute(text("INSERT INTO user_features (user_key, feature_key) VALUES (1, 1)"))
+
+    upgrade()
+
+    assert db.session.execute(text("SELECT feature_key, value FROM features")).all() == [(1, "Recife")]
+    assert db.session.execute(text("SELECT user_key, feature_key FROM user_features")).all() == [(1, 1)]
 
 
 def _is_told_by_the_database(difference) -> bool:

@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
-from sqlalchemy import delete, select, tuple_
+from sqlalchemy import delete, exists, select, tuple_
 
 from recsvc.extensions import db
 from recsvc.storage.database import chunks, insert_ignoring_conflicts
@@ -26,8 +26,7 @@ def ensure(labels: Iterable[Label]) -> dict[Label, int]:
     """Labels — name and value — to feature keys; those that do not exist yet are made."""
     wanted = set(labels)
     found = _keys_of(wanted)
-    missing = sorted(wanted - found.keys())
-    if missing:
+    while missing := sorted(wanted - found.keys()):
         db.session.execute(
             insert_ignoring_conflicts(Feature), [{"name": name, "value": value} for name, value in missing]
         )
@@ -35,28 +34,54 @@ def ensure(labels: Iterable[Label]) -> dict[Label, int]:
     return found
 
 
+def forget(feature_keys: Collection[int]) -> None:
+    """Deletes those of some features that no item and no user has any more: they may tell of one person.
+
+    Args:
+        feature_keys: Which somebody has had until now.
+    """
+    nobody_has_it = [~exists().where(link.feature_key == Feature.feature_key) for link, _ in _LINKS.values()]
+    for chunk in chunks(sorted(feature_keys)):
+        among = (
+            select(Feature.feature_key).where(Feature.feature_key.in_(chunk)).order_by(Feature.feature_key)
+        )
+        # Of two users who lose the same one at once the later looks after the earlier has done all this.
+        db.session.execute(among.with_for_update(key_share=True))
+        # Who is being given one of these at this moment is waited for, and has it when they are deleted.
+        free = db.session.scalars(among.where(*nobody_has_it).with_for_update()).all()
+        db.session.execute(
+            delete(Feature)
+            .where(Feature.feature_key.in_(free), *nobody_has_it)
+            .execution_options(synchronize_session=False)
+        )
+
+
 def _keys_of(labels: Collection[Label]) -> dict[Label, int]:
     found: dict[Label, int] = {}
     for chunk in chunks(labels, size=200):
+        # Locked as a foreign key locks: nobody deletes these before this transaction ends, and one that is
+        # just being deleted is waited for and then not found.
         rows = db.session.execute(
-            select(Feature.name, Feature.value, Feature.feature_key).where(
-                tuple_(Feature.name, Feature.value).in_(chunk)
-            )
+            select(Feature.name, Feature.value, Feature.feature_key)
+            .where(tuple_(Feature.name, Feature.value).in_(chunk))
+            .order_by(Feature.feature_key)
+            .with_for_update(read=True, key_share=True)
         )
         found.update(((name, value), feature_key) for name, value, feature_key in rows)
     return found
 
 
 def replace(noun: str, labels_by_key: Mapping[int, Collection[Label]]) -> None:
-    """Gives items or users exactly these features.
+    """Gives items or users exactly these features; what was said of a user alone is gone then.
 
     Args:
         noun: `item` or `user`.
         labels_by_key: Item or user keys to their labels.
     """
     link, key = _LINKS[noun]
+    before: set[int] = set()
     for chunk in chunks(labels_by_key):
-        db.session.execute(delete(link).where(key.in_(chunk)))
+        before.update(db.session.scalars(delete(link).where(key.in_(chunk)).returning(link.feature_key)))
     feature_keys = ensure(label for labels in labels_by_key.values() for label in labels)
     rows = [
         {key.key: owner, "feature_key": feature_keys[label]}
@@ -65,6 +90,9 @@ def replace(noun: str, labels_by_key: Mapping[int, Collection[Label]]) -> None:
     ]
     if rows:
         db.session.execute(insert_ignoring_conflicts(link), rows)
+    # An item's may come back, and a version knows it by its key.
+    if noun == "user":
+        forget(before.difference(feature_keys.values()))
 
 
 def of(noun: str, keys: Collection[int]) -> dict[int, list[Label]]:

@@ -10,6 +10,7 @@ from sqlalchemy import delete, select
 from recsvc.extensions import db
 from recsvc.storage.database import chunks
 from recsvc.storage.models import Interaction, User, UserFeature
+from recsvc.storage.queries import features
 
 
 def find(user_id: str) -> User | None:
@@ -56,6 +57,8 @@ def erase(user_key: int) -> dict[str, int]:
         return db.session.execute(delete(table).where(table.user_key == user_key)).rowcount  # type: ignore[attr-defined,no-any-return]
 
     lock(user_key)
+    feature_keys = features.keys_of_owner("user", user_key)
     counts = {"interactions": rows_deleted(Interaction), "features": rows_deleted(UserFeature)}
     rows_deleted(User)
+    features.forget(feature_keys)
     return counts
