@@ -51,7 +51,7 @@ def get_user(user_id: str) -> Any:
 def erase_user(user_id: str) -> Any:
     """Erase a user and all that is held of them, at once.
 
-    The receipt names the model versions that were trained with their interactions, and says what these hold.
+    The receipt names the model versions that may have been trained with them, and says what these hold.
     """
     return privacy.erase_user(checked_id(user_id))
 

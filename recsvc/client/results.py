@@ -97,9 +97,12 @@ class ShownRecommendation:
 
 
 @dataclass(frozen=True)
-class Export(User):
-    """Everything held of a person."""
+class Export:
+    """Everything held of a person; `created_at` is None where they were shown something and did nothing."""
 
+    user_id: str
+    features: dict[str, list[str]]
+    created_at: datetime | None
     interactions: list[StoredInteraction]
     shown_recommendations: list[ShownRecommendation]
     exported_at: datetime
@@ -107,7 +110,7 @@ class Export(User):
 
 @dataclass(frozen=True)
 class ErasureReceipt:
-    """What was erased of a user, and which model versions were trained with them."""
+    """What was erased of a user, and which model versions may have been trained with them."""
 
     user_id: str
     interactions: int

@@ -199,10 +199,16 @@ def get_user(user_id: str) -> KnownUser:
     Raises:
         NotFoundError: There is no such user.
     """
-    user = users.find(user_id)
+    user = find_user(user_id)
     if user is None:
         raise NotFoundError("user", user_id)
-    return _as_known_users([user])[0]
+    return user
+
+
+def find_user(user_id: str) -> KnownUser | None:
+    """A user by their id, if there is one."""
+    user = users.find(user_id)
+    return None if user is None else _as_known_users([user])[0]
 
 
 def list_users(*, after: int, limit: int) -> list[KnownUser]:

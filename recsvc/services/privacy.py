@@ -12,12 +12,12 @@ from recsvc.config import current_config
 from recsvc.errors import InvalidInputError, NotFoundError
 from recsvc.sentences import Sentence
 from recsvc.services import attribution, ingestion, registry
-from recsvc.services.catalogue import Features, get_user
+from recsvc.services.catalogue import Features, find_user
 from recsvc.services.experiments import user_hash
 from recsvc.services.retention import kept_until
 from recsvc.services.training import next_due
 from recsvc.storage.database import again_after_deadlock, write_transaction
-from recsvc.storage.models import now
+from recsvc.storage.models import ModelVersion, User, now
 from recsvc.storage.queries import (
     features,
     interactions,
@@ -50,7 +50,7 @@ class ErasureReceipt:
         interactions: How many interactions were erased.
         features: How many features were erased.
         shown_recommendations: How many records of what they were shown were erased.
-        model_versions: Versions that are kept, and whose training read an interaction of this user.
+        model_versions: Versions that are kept, and may hold this user: all that were made since they came.
         still_held: What these hold, in words; None where there are none.
         training_run: A run under way, which may have read the user, so that its version is one of these.
         next_training_at: When the schedule makes a version without the user; None where none has to.
@@ -77,7 +77,7 @@ class Export:
 
     Attributes:
         user_id: Whose it is.
-        created_at: Since when they are known.
+        created_at: Since when they are known; None where they were shown something and did nothing.
         features: What the shop says of them.
         interactions: Newest first, each a dictionary of its fields.
         shown_recommendations: Newest first, each a dictionary of its fields.
@@ -85,7 +85,7 @@ class Export:
     """
 
     user_id: str
-    created_at: datetime
+    created_at: datetime | None
     features: Features
     interactions: list[dict[str, Any]]
     shown_recommendations: list[dict[str, Any]]
@@ -112,12 +112,7 @@ def _erase(user_id: str) -> ErasureReceipt:
         if user is None and not shown_lists:
             raise NotFoundError("user", user_id)
         if user is not None:
-            first = interactions.first_key(user.user_key)
-            versions = [
-                version.version
-                for version in model_versions.newest_first()
-                if version.files_kept and first is not None and version.manifest["data"]["watermark"] >= first
-            ]
+            versions = _may_hold(user)
             counts = users.erase(user.user_key)
     under_way = training_runs.under_way()
     is_held = bool(versions or under_way)
@@ -136,20 +131,22 @@ def _erase(user_id: str) -> ErasureReceipt:
 
 
 def export_user(user_id: str) -> Export:
-    """Reads everything held of a user.
+    """Reads everything held of a user, known or not.
 
     Raises:
-        NotFoundError: There is no such user.
+        NotFoundError: Nothing is held of such a user.
     """
     attribution.flush()
-    user = get_user(user_id)
+    user = find_user(user_id)
     lists = shown.of_user(user_hash(user_id))
+    if user is None and not lists:
+        raise NotFoundError("user", user_id)
     named = items.titles({key for one in lists for key in one.item_keys})
     return Export(
-        user_id=user.user_id,
-        created_at=user.created_at,
-        features=user.features,
-        interactions=_all_interactions(user.user_key),
+        user_id=user_id,
+        created_at=user.created_at if user else None,
+        features=user.features if user else {},
+        interactions=_all_interactions(user.user_key) if user else [],
         shown_recommendations=[
             {
                 "recommendation_id": one.recommendation_id,
@@ -173,7 +170,7 @@ def merge_user(guest_id: str, into: str) -> int:
         How many interactions were moved.
 
     Raises:
-        NotFoundError: There is no such guest.
+        NotFoundError: Nothing is held of such a guest.
         InvalidInputError: They are one and the same.
     """
     if guest_id == into:
@@ -205,17 +202,36 @@ def delete_old_interactions() -> int:
 def _merge(guest_id: str, into: str) -> int:
     with write_transaction():
         guest = users.find(guest_id)
-        if guest is None:
-            raise NotFoundError("user", guest_id)
-        users.lock(guest.user_key)
         account_key = shop_ids.ensure_keys("user", [into])[into]
-        moved = interactions.move(guest.user_key, account_key)
-        labels = features.of("user", [guest.user_key, account_key])
-        joined = {*labels.get(guest.user_key, []), *labels.get(account_key, [])}
-        features.replace("user", {account_key: joined})
-        shown.move(user_hash(guest_id), user_hash(into))
-        users.erase(guest.user_key)
+        moved = _move(guest, account_key) if guest else 0
+        shown.mark_erased(user_hash(guest_id), now())
+        was_shown = shown.move(user_hash(guest_id), user_hash(into))
+        if guest is None and not was_shown:
+            raise NotFoundError("user", guest_id)
     return moved
+
+
+def _move(guest: User, account_key: int) -> int:
+    users.lock(guest.user_key)
+    moved = interactions.move(guest.user_key, account_key)
+    labels = features.of("user", [guest.user_key, account_key])
+    joined = {*labels.get(guest.user_key, []), *labels.get(account_key, [])}
+    features.replace("user", {account_key: joined})
+    users.known_since(account_key, guest.created_at)
+    users.erase(guest.user_key)
+    return moved
+
+
+def _may_hold(user: User) -> list[str]:
+    """Versions that were made since a user came: what they read of them may have been deleted since."""
+    first = interactions.first_key(user.user_key)
+
+    def may_hold(version: ModelVersion) -> bool:
+        # Clocks of two machines differ; keys do not, where there are any left.
+        has_read = first is not None and version.manifest["data"]["watermark"] >= first
+        return version.files_kept and (has_read or version.created_at >= user.created_at)
+
+    return [version.version for version in model_versions.newest_first() if may_hold(version)]
 
 
 def _all_interactions(user_key: int) -> list[dict[str, Any]]:

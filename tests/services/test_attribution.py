@@ -14,7 +14,7 @@ from recsvc.extensions import db
 from recsvc.services import attribution
 from recsvc.services.attribution import Attributed, Recorder, recorder
 from recsvc.services.experiments import compare, is_treated, user_hash
-from recsvc.services.privacy import erase_user
+from recsvc.services.privacy import erase_user, merge_user
 from recsvc.services.recommending import Filters, for_session, for_user, popular
 from recsvc.services.serving import Serving, serving
 from recsvc.storage.database import write_transaction
@@ -165,6 +165,20 @@ def test_what_another_process_has_in_hand_of_an_erased_user_is_not_recorded(make
 
     db.session.rollback()  # this session's snapshot is of before
     assert shown() == 2
+
+
+def test_what_another_process_has_in_hand_of_a_merged_guest_is_not_recorded(make_app, trained, context, do):
+    do("guest", "crime-1")
+    other = make_app(context.config["SQLALCHEMY_DATABASE_URI"])
+    with other.app_context():
+        for_user("guest", Filters(k=1))
+
+    merge_user("guest", "ana")
+    with other.app_context():
+        attribution.flush()
+
+    db.session.rollback()  # this session's snapshot is of before
+    assert shown() == 0
 
 
 # Experiments

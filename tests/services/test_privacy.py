@@ -125,6 +125,38 @@ def test_a_user_who_was_erased_cannot_be_erased_again(context, do):
         erase_user("ana")
 
 
+def test_a_user_may_be_erased_twice_at_once(app):
+    def erase(_: int) -> bool:
+        with app.app_context(), suppress(NotFoundError):
+            erase_user("ana")
+            return True
+        return False
+
+    for _ in range(10):
+        with app.app_context():
+            put_user("ana", {})
+        with ThreadPoolExecutor(2) as pool:
+            assert any(pool.map(erase, range(2)))
+
+
+def test_the_receipt_names_versions_that_read_the_user_though_nothing_is_left_of_that(trained, do, train):
+    last = do("ana", "crime-1")
+    after = train().model_version
+    ingestion.delete(last)
+
+    assert erase_user("ana").model_versions == [after]
+
+
+def test_the_receipt_names_versions_that_read_the_guest_whom_an_account_once_was(trained, do, train):
+    do("guest", "crime-1")
+    version = train().model_version
+    merge_user("guest", "ana")
+    for one in export_user("ana").interactions:
+        ingestion.delete(one["id"])
+
+    assert erase_user("ana").model_versions == [version]
+
+
 def test_the_receipt_names_the_versions_that_read_the_user(trained, do, train):
     before = train().model_version
     do("ana", "crime-1")
@@ -233,6 +265,45 @@ def test_a_long_history_is_exported_whole(context, monkeypatch):
 def test_nothing_is_exported_of_a_stranger(context):
     with pytest.raises(NotFoundError):
         export_user("nobody")
+
+
+def test_what_a_stranger_was_shown_is_exported(trained):
+    answer = for_user("never-seen", Filters(k=2))
+
+    export = export_user("never-seen")
+
+    assert (export.created_at, export.features, export.interactions) == (None, {}, [])
+    assert [one["recommendation_id"] for one in export.shown_recommendations] == [answer.recommendation_id]
+
+
+def test_what_a_stranger_was_shown_is_merged_into_an_account(trained):
+    for_user("never-seen", Filters(k=2))
+
+    assert merge_user("never-seen", "ana") == 0
+
+    assert len(export_user("ana").shown_recommendations) == 1
+    with pytest.raises(NotFoundError):
+        export_user("never-seen")
+    with pytest.raises(NotFoundError):
+        merge_user("never-seen", "ana")
+
+
+def test_nobody_is_made_where_there_is_nothing_to_merge(context):
+    with pytest.raises(NotFoundError):
+        merge_user("nobody", "ana")
+    with pytest.raises(NotFoundError):
+        get_user("ana")
+
+
+def test_an_account_is_known_since_its_guest_was(context, do):
+    do("guest", "b1")
+    since = get_user("guest").created_at
+    do("ana", "b2")
+    merge_user("guest", "ana")
+    do("late-guest", "b3")
+    merge_user("late-guest", "ana")
+
+    assert get_user("ana").created_at == since
 
 
 def test_what_a_user_was_shown_is_erased_too_known_or_not(trained, do):

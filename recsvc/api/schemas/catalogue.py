@@ -144,7 +144,10 @@ class ErasureReceiptSchema(Schema):
     model_versions = fields.List(
         fields.String(),
         required=True,
-        metadata={"description": "Versions whose training read this user.", "example": [EXAMPLE_VERSION]},
+        metadata={
+            "description": "Versions that may hold this user: all that were made since they came.",
+            "example": [EXAMPLE_VERSION],
+        },
     )
     still_held = fields.String(
         required=True,
@@ -186,8 +189,9 @@ class ShownRecommendationSchema(Schema):
 
 
 class ExportSchema(UserShown):
-    """Everything held of a person."""
+    """Everything held of a person; `created_at` is null where they were shown something and did nothing."""
 
+    created_at = time(required=True, allow_none=True)
     interactions = fields.List(fields.Nested(InteractionShown), required=True)
     shown_recommendations = fields.List(fields.Nested(ShownRecommendationSchema), required=True)
     exported_at = time(required=True)

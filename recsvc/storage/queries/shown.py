@@ -8,11 +8,10 @@ from typing import Any, NamedTuple
 from typing import cast as typing_cast
 
 from sqlalchemy import ColumnElement, Integer, Table, cast, delete, func, literal_column, select, update
-from sqlalchemy import insert as sql_insert
 from sqlalchemy.dialects.postgresql import JSONB
 
 from recsvc.extensions import db
-from recsvc.storage.database import chunks, insert_rows
+from recsvc.storage.database import chunks, insert_ignoring_conflicts, insert_rows
 from recsvc.storage.models import ErasedUser, Event, Interaction, ShownRecommendation
 
 Shown = ShownRecommendation
@@ -47,8 +46,14 @@ def insert(rows: Sequence[dict[str, Any]]) -> None:
 
 def mark_erased(user_hash: int, moment: datetime) -> None:
     """Keeps what a user was shown up to now from being recorded later, by whoever still has it in hand."""
-    db.session.execute(delete(ErasedUser).where(ErasedUser.user_hash == user_hash))
-    db.session.execute(sql_insert(ErasedUser), [{"user_hash": user_hash, "erased_at": moment}])
+    row = {"user_hash": user_hash, "erased_at": moment}
+    db.session.execute(insert_ignoring_conflicts(ErasedUser), [row])
+    db.session.execute(
+        update(ErasedUser)
+        .where(ErasedUser.user_hash == user_hash)
+        .values(erased_at=moment)
+        .execution_options(synchronize_session=False)
+    )
 
 
 def forget_erased_before(moment: datetime) -> None:
@@ -123,14 +128,15 @@ def erase(user_hash: int) -> int:
     return int(deleted.rowcount)  # type: ignore[attr-defined]
 
 
-def move(from_hash: int, to_hash: int) -> None:
-    """Makes what one user was shown what another was."""
-    db.session.execute(
+def move(from_hash: int, to_hash: int) -> int:
+    """Makes what one user was shown what another was; returns how many lists."""
+    moved = db.session.execute(
         update(Shown)
         .where(Shown.user_hash == from_hash)
         .values(user_hash=to_hash)
         .execution_options(synchronize_session=False)
     )
+    return int(moved.rowcount)  # type: ignore[attr-defined]
 
 
 def delete_before(moment: datetime, most: int) -> int:

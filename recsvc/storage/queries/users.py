@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from datetime import datetime
 from typing import Any
 
-from sqlalchemy import delete, select
+from sqlalchemy import delete, select, update
 
 from recsvc.extensions import db
 from recsvc.storage.database import chunks
@@ -32,6 +33,16 @@ def hold(user_keys: Collection[int]) -> None:
 def lock(user_key: int) -> None:
     """Lets an interaction that comes in meanwhile wait: it is not left behind without its user."""
     db.session.execute(select(User.user_key).where(User.user_key == user_key).with_for_update())
+
+
+def known_since(user_key: int, moment: datetime) -> None:
+    """Makes a user known since a moment, if they are not known for longer."""
+    db.session.execute(
+        update(User)
+        .where(User.user_key == user_key, User.created_at > moment)
+        .values(created_at=moment)
+        .execution_options(synchronize_session=False)
+    )
 
 
 def page(*, after: int, limit: int) -> Sequence[User]:
