@@ -14,6 +14,7 @@ from recsvc.sentences import Sentence
 from recsvc.services import attribution, ingestion, registry
 from recsvc.services.catalogue import Features, find_user
 from recsvc.services.experiments import user_hash
+from recsvc.services.importing import uploads
 from recsvc.services.retention import kept_until
 from recsvc.services.training import next_due
 from recsvc.storage.database import again_after_deadlock, write_transaction
@@ -113,6 +114,7 @@ def _erase(user_id: str) -> ErasureReceipt:
             raise NotFoundError("user", user_id)
         if user is not None:
             versions = _may_hold(user)
+            uploads.forget_rows_of(user_id)
             counts = users.erase(user.user_key)
     under_way = training_runs.under_way()
     is_held = bool(versions or under_way)

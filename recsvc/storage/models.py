@@ -382,7 +382,7 @@ class DataImport(Base):
 
 
 class DataImportChunk(Base):
-    """A piece of an uploaded file: web and worker may share no disk. Gone once the file is stored."""
+    """A piece of an uploaded file: web and worker may share no disk. Gone once it is stored or failed."""
 
     __tablename__ = "data_import_chunks"
 

@@ -107,6 +107,7 @@ def test_a_file_that_makes_no_sense_fails_with_a_reason_and_no_path(app, operato
     import_id = upload(operator, content, name)
     with app.app_context():
         uploads.work_on(import_id)
+        assert list(uploads.data_imports.chunks(import_id)) == []
 
     said = operator.say(f"import/{import_id}")
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import json
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -23,6 +25,7 @@ from recsvc.services.catalogue import (
     put_user,
     put_users,
 )
+from recsvc.services.importing import uploads
 from recsvc.services.ingestion import NewInteraction
 from recsvc.services.privacy import erase_user, export_user, merge_user
 from recsvc.services.recommending import Filters, for_user
@@ -47,6 +50,27 @@ def test_all_that_is_held_of_a_user_is_gone_at_once(context, do):
         get_user("ana")
     assert get_item("b2").item_id == "b2"
     assert len(ingestion.history_page("bob", before=None, limit=9, event=None)) == 1
+
+
+def refused_of(name: str, content: bytes) -> Callable[[], list[str]]:
+    """Uploads interactions and has them checked; gives what is kept of the rows that were refused."""
+    made = uploads.upload(name, io.BytesIO(content), kind="interactions", event="view", requested_by="test")
+    uploads.work_on(made.import_id)
+    return lambda: [row["row"] for row in uploads.get(made.import_id).outcome["refused"]]
+
+
+def test_rows_of_an_uploaded_file_that_were_refused_and_name_the_user_are_gone(context, do):
+    do("é-1", "b1")
+    head = "user_id,item_id,event\n"
+    table = refused_of("a.csv", f"{head}é-1,b1,stare\né-12,b1,stare\nbob,é-1,stare\nbob,b1,stare\n".encode())
+    bobs = json.dumps({"user_id": "bob", "event": "stare"})
+    lines = refused_of("a.jsonl", f"{json.dumps({'user_id': 'é-1'})}\n{bobs}\n".encode())
+    assert (len(table()), len(lines())) == (4, 2)
+
+    erase_user("é-1")
+
+    assert table() == ["é-12,b1,stare", "bob,b1,stare"]
+    assert lines() == [bobs]
 
 
 def labels() -> list[tuple[str, str]]:

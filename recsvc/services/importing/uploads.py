@@ -1,10 +1,12 @@
 """Files that come in through the console: kept in the database, checked by a worker, stored when told so.
 
-Web and worker may share no disk, so a file travels as rows of a table, and is gone once it is stored.
+Web and worker may share no disk, so a file travels as rows of a table, gone once it is stored or failed.
 """
 
 from __future__ import annotations
 
+import json
+import re
 import tempfile
 import time
 import uuid
@@ -177,10 +179,17 @@ def work_on(import_id: str) -> None:
         _end(present, status=FAILED, error=f"{type(error).__name__}: {error}"[:4000])
         raise
     _end(present, status=CHECKED if is_check else STORED, outcome=_told(outcome, refused), progress=1.0)
-    if not is_check:
-        with write_transaction():
-            data_imports.delete_chunks(import_id)
     logger.info("import_worked_on", import_id=import_id, status="checked" if is_check else "stored")
+
+
+def forget_rows_of(user_id: str) -> None:
+    """Forgets rows that were refused and in which a user's id stands. Called within a transaction."""
+    written = {user_id, json.dumps(user_id)[1:-1]}  # JSON lines may have it escaped
+    names_them = re.compile(rf"(?<!\w)({'|'.join(map(re.escape, written))})(?!\w)").search
+    for import_id, outcome in data_imports.outcomes().items():
+        refused = [row for row in outcome["refused"] if not names_them(row["row"] + row["detail"])]
+        if len(refused) < len(outcome["refused"]):
+            data_imports.write_outcome(import_id, outcome | {"refused": refused})
 
 
 def sweep() -> None:
@@ -233,9 +242,13 @@ def _on_disk(present: DataImport) -> Iterator[Path]:
         yield path
 
 
-def _end(present: DataImport, **values: Any) -> None:
+def _end(present: DataImport, *, status: str, **values: Any) -> None:
     with write_transaction():
-        data_imports.change(present.import_id, if_status=[present.status], **values)
+        has_ended = data_imports.change(
+            present.import_id, if_status=[present.status], status=status, **values
+        )
+        if has_ended and status != CHECKED:
+            data_imports.delete_chunks(present.import_id)
 
 
 def _told(outcome: Outcome, refused: list[dict[str, Any]]) -> dict[str, Any]:

@@ -65,6 +65,22 @@ def change(import_id: str, *, if_status: Sequence[str], **values: Any) -> bool:
     return changed.first() is not None
 
 
+def outcomes() -> dict[str, dict[str, Any]]:
+    """What became of imports, by their ids."""
+    rows = db.session.execute(select(DataImport.import_id, DataImport.outcome))
+    return {import_id: outcome for import_id, outcome in rows if outcome is not None}
+
+
+def write_outcome(import_id: str, outcome: dict[str, Any]) -> None:
+    """Writes anew what became of an import."""
+    db.session.execute(
+        update(DataImport)
+        .where(DataImport.import_id == import_id)
+        .values(outcome=outcome)
+        .execution_options(synchronize_session=False)
+    )
+
+
 def delete_chunks(import_id: str) -> None:
     """Forgets an upload's file."""
     db.session.execute(delete(DataImportChunk).where(DataImportChunk.import_id == import_id))
