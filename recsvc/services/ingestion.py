@@ -15,6 +15,7 @@ from recsvc.extensions import db
 from recsvc.sentences import Sentence
 from recsvc.services.attribution import recorder
 from recsvc.services.events import RATING, EventBook, event_book
+from recsvc.services.experiments import user_hash
 from recsvc.services.limits import CLOCK_TOLERANCE
 from recsvc.storage.database import again_after_deadlock, write_transaction
 from recsvc.storage.models import Interaction, now
@@ -231,4 +232,5 @@ def _values(interaction: NewInteraction, book: EventBook, moment: datetime) -> d
         "received_at": moment,
         "event_id": interaction.event_id,
         "recommendation_id": interaction.recommendation_id,
+        "user_hash": None if interaction.recommendation_id is None else user_hash(interaction.user_id),
     }

@@ -205,17 +205,18 @@ def _merge(guest_id: str, into: str) -> int:
     with write_transaction():
         guest = users.find(guest_id)
         account_key = shop_ids.ensure_keys("user", [into])[into]
-        moved = _move(guest, account_key) if guest else 0
-        shown.mark_erased(user_hash(guest_id), now())
-        was_shown = shown.move(user_hash(guest_id), user_hash(into))
+        guest_hash, account_hash = user_hash(guest_id), user_hash(into)
+        moved = _move(guest, account_key, account_hash) if guest else 0
+        shown.mark_erased(guest_hash, now())
+        was_shown = shown.move(guest_hash, account_hash)
         if guest is None and not was_shown:
             raise NotFoundError("user", guest_id)
     return moved
 
 
-def _move(guest: User, account_key: int) -> int:
+def _move(guest: User, account_key: int, account_hash: int) -> int:
     users.lock(guest.user_key)
-    moved = interactions.move(guest.user_key, account_key)
+    moved = interactions.move(guest.user_key, account_key, account_hash)
     labels = features.of("user", [guest.user_key, account_key])
     joined = {*labels.get(guest.user_key, []), *labels.get(account_key, [])}
     features.replace("user", {account_key: joined})

@@ -123,7 +123,11 @@ class Event(Base):
 
 
 class Interaction(Base):
-    """One user–item event. The bulk read goes by primary key, the other hot queries by the two indexes."""
+    """One user–item event. The bulk read goes by primary key, the other hot queries by the two indexes.
+
+    `user_hash` stands for the user where a list is named, which must have been shown to them; nothing stands
+    for one whose interactions were imported.
+    """
 
     __tablename__ = "interactions"
     __table_args__ = (
@@ -152,6 +156,7 @@ class Interaction(Base):
     received_at: Mapped[datetime] = mapped_column(UtcDateTime, default=now)
     event_id: Mapped[str | None] = mapped_column(String(64), unique=True)
     recommendation_id: Mapped[str | None] = mapped_column(String(64))
+    user_hash: Mapped[int | None] = mapped_column(BigKey)
 
 
 class TrainingRun(Base):

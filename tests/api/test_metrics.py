@@ -176,10 +176,11 @@ def test_what_came_of_lists_is_counted_by_event_strategy_and_version(app, servic
     act(first, "never-listed", "cart")
     act(first, also_on_it, "like")
     act({"recommendation_id": "of-nowhere"}, on_it, "view")
-    batch = [{"user_id": "u2", "item_id": on_it, "event": "cart"}]
+    batch = [{"user_id": "u1", "item_id": on_it, "event": "cart"}]
     batch += [batch[0] | {"recommendation_id": first["recommendation_id"]}]
+    batch += [batch[1] | {"user_id": "u2"}]
     batch += [{"user_id": "u2", "item_id": other["items"][0]["item_id"], "event": "view"}]
-    batch[2]["recommendation_id"] = other["recommendation_id"]
+    batch[3]["recommendation_id"] = other["recommendation_id"]
     service.post(f"{API}/interactions/batch", json={"interactions": batch})
 
     with app.app_context():

@@ -14,6 +14,8 @@ from recsvc.extensions import db
 from recsvc.services import attribution
 from recsvc.services.attribution import Attributed, Recorder, recorder
 from recsvc.services.experiments import compare, is_treated, user_hash
+from recsvc.services.importing import Request, import_path
+from recsvc.services.ingestion import NewInteraction, record_batch
 from recsvc.services.privacy import erase_user, merge_user
 from recsvc.services.recommending import Filters, for_session, for_user, popular
 from recsvc.services.serving import Serving, serving
@@ -69,6 +71,39 @@ def test_what_was_not_on_the_list_or_names_no_list_is_not_attributed(trained, do
     do("crime-reader-0", answer.items[0].item_id)
 
     assert [told.events["view"] for told in attribution.told()] == [0]
+
+
+def test_what_somebody_does_does_not_come_of_a_list_that_another_was_shown(trained, do):
+    answer = for_user("crime-reader-0", Filters(k=1))
+    item_id, named = answer.items[0].item_id, answer.recommendation_id
+    attribution.flush()
+    users = ("crime-reader-0", "mallory")
+    for user_id in users:
+        do(user_id, item_id, event="purchase", recommendation_id=named)
+    record_batch(enumerate(NewInteraction(one, item_id, "cart", recommendation_id=named) for one in users))
+
+    assert [told.events for told in attribution.told()] == [{"view": 0, "cart": 1, "purchase": 1}]
+
+
+def test_what_a_guest_was_shown_counts_for_the_account(trained, do):
+    answer = for_user("guest", Filters(k=1))
+    attribution.flush()
+    follow(do, answer, "guest", "view")
+    merge_user("guest", "ana")
+    follow(do, answer, "ana", "purchase")
+
+    assert [told.events for told in attribution.told()] == [{"view": 1, "cart": 0, "purchase": 1}]
+
+
+def test_what_is_imported_is_taken_for_what_the_shop_says_it_is(trained, tmp_path):
+    answer = for_user("crime-reader-0", Filters(k=1))
+    attribution.flush()
+    file = tmp_path / "shop.csv"
+    row = f"imported,{answer.items[0].item_id},view,{answer.recommendation_id}"
+    file.write_text(f"user_id,item_id,event,recommendation_id\n{row}\n")
+    import_path(Request("csv", str(file), "interactions"))
+
+    assert [told.events["view"] for told in attribution.told()] == [1]
 
 
 def test_lists_without_a_model_are_counted_too(context, do):

@@ -10,7 +10,7 @@ from itertools import groupby
 from operator import add, itemgetter
 from typing import Any, cast
 
-from sqlalchemy import Table, and_, bindparam, delete, func, or_, select, update
+from sqlalchemy import Table, and_, bindparam, case, delete, func, or_, select, update
 
 from recsvc.extensions import db
 from recsvc.storage.database import chunks, insert_ignoring_conflicts, insert_rows, read_directly
@@ -39,7 +39,7 @@ _HISTORY = (
 _HISTORY_WITH_TIMES = _HISTORY.add_columns(_interactions.c.occurred_at)
 
 
-_OF_ONE = ("event_code", "value", "occurred_at", "received_at", "event_id", "recommendation_id")
+_OF_ONE = ("event_code", "value", "occurred_at", "received_at", "event_id", "recommendation_id", "user_hash")
 _WRITTEN = ("user_key", "item_key", *_OF_ONE)
 # Both ids are looked up by the statement that inserts, and neither is locked but by the foreign keys.
 _KNOWN = (
@@ -251,12 +251,12 @@ def key_range() -> tuple[int, int]:
     return (0, -1) if low is None else (low, high)
 
 
-def move(from_user_key: int, to_user_key: int) -> int:
-    """Makes one user's interactions another's; returns how many."""
+def move(from_user_key: int, to_user_key: int, to_hash: int) -> int:
+    """Makes one user's interactions another's, who has another hash too; returns how many."""
     moved = db.session.execute(
         update(Interaction)
         .where(Interaction.user_key == from_user_key)
-        .values(user_key=to_user_key)
+        .values(user_key=to_user_key, user_hash=case((Interaction.user_hash.is_not(None), to_hash)))
         .execution_options(synchronize_session=False)
     )
     return int(moved.rowcount)  # type: ignore[attr-defined]

@@ -7,7 +7,18 @@ from datetime import datetime
 from typing import Any, NamedTuple
 from typing import cast as typing_cast
 
-from sqlalchemy import ColumnElement, Integer, Table, cast, delete, func, literal_column, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Integer,
+    Table,
+    cast,
+    delete,
+    false,
+    func,
+    literal_column,
+    select,
+    update,
+)
 from sqlalchemy.dialects.postgresql import JSONB
 
 from recsvc.extensions import db
@@ -156,7 +167,9 @@ def delete_before(moment: datetime, most: int) -> int:
 
 
 def attributed_only(columns: Any, events: Collection[str]) -> Any:
-    """Selects columns of lists and of the interactions that came of them.
+    """Selects columns of lists and of what came of them: of the same user, and with an item of the list.
+
+    A visitor's list may be anybody's, and what was imported is taken for what it says.
 
     Args:
         columns: What to select, of `ShownRecommendation`, `Interaction` and `Event`.
@@ -166,7 +179,11 @@ def attributed_only(columns: Any, events: Collection[str]) -> Any:
         columns.select_from(Shown)
         .join(Interaction, Interaction.recommendation_id == Shown.recommendation_id)
         .join(Event, Event.event_code == Interaction.event_code)
-        .where(Event.name.in_(events), _is_on_the_list())
+        .where(
+            Event.name.in_(events),
+            (Shown.user_hash == Interaction.user_hash).is_not(false()),
+            _is_on_the_list(),
+        )
     )
 
 
