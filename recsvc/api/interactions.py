@@ -44,9 +44,10 @@ def count_refusal(response: Response) -> Response:
 def record_interaction(body: dict[str, Any]) -> tuple[dict[str, Any], int]:
     """Write an interaction.
 
-    With an `event_id` a retry is safe: the second answer is 200 with `duplicate: true`, and nothing is
-    stored twice. Users and items never heard of are made on the spot. No training starts. With the
-    `recommendation_id` of the list that it came from, it is attributed to that list.
+    With an `event_id` of your own, unique per user, a retry is safe: the second answer is 200 with
+    `duplicate: true`, and nothing is stored twice. Users and items never heard of are made on the
+    spot. No training starts. With the `recommendation_id` of the list that it came from, it is attributed to
+    that list.
     """
     user_id = for_whom(body.pop("user_id"))
     key, duplicate = ingestion.record(NewInteraction(user_id=user_id, **body))

@@ -69,7 +69,10 @@ def export_user(user_id: str) -> Any:
 @blueprint.arguments(schemas.MergeRequest)
 @blueprint.response(200, schemas.MergeOutcome)
 def merge_user(body: dict[str, Any], user_id: str) -> dict[str, Any]:
-    """Move all that is held of a guest, at sign-in say, to an account. The guest is gone then."""
+    """Move all that is held of a guest, at sign-in say, to an account. The guest is gone then.
+
+    What both have under the same `event_id` is taken for one event: the account's stays.
+    """
     moved = privacy.merge_user(checked_id(user_id), body["into"])
     return {"user_id": body["into"], "merged": user_id, "interactions": moved}
 

@@ -56,7 +56,7 @@ def record(interaction: NewInteraction) -> tuple[int, bool]:
     """Stores one interaction.
 
     Returns:
-        Its key, and whether it had been stored before under the same `event_id`.
+        Its key, and whether its user had it stored before under the same `event_id`.
 
     Raises:
         InvalidInputError: The event is not configured, a rating lacks its value, the time is in the future.
@@ -74,9 +74,9 @@ def record(interaction: NewInteraction) -> tuple[int, bool]:
             raise _unknown_item(interaction)
         keys = interactions.insert_new(_rows([interaction], item_keys, book))
         if not keys:
-            stored = interactions.keys_by_event_id([str(interaction.event_id)])
-            db.session.rollback()  # neither user nor item is made for what is not stored
-            return stored[str(interaction.event_id)], True
+            stored = interactions.key_of_event(interaction.user_id, str(interaction.event_id))
+            db.session.rollback()  # no item is made for what is not stored
+            return stored, True
     _note([interaction], keys)
     return keys[0], False
 

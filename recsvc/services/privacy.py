@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import structlog
+from sqlalchemy.exc import IntegrityError
 
 from recsvc.config import current_config
 from recsvc.errors import InvalidInputError, NotFoundError
@@ -166,7 +167,8 @@ def export_user(user_id: str) -> Export:
 def merge_user(guest_id: str, into: str) -> int:
     """Moves all that is held of a guest to an account, made if there is none; the guest is gone then.
 
-    What the shop says of the account stays; what it says of the guest is added.
+    What the shop says of the account stays; what it says of the guest is added. An interaction that both
+    have under one `event_id` was sent twice: the account's stays.
 
     Returns:
         How many interactions were moved.
@@ -179,7 +181,11 @@ def merge_user(guest_id: str, into: str) -> int:
         message = Sentence("A user cannot be merged into themselves.")
         raise InvalidInputError(message, errors={"into": [str(message)]})
     attribution.flush()
-    return again_after_deadlock(lambda: _merge(guest_id, into))
+    try:
+        return again_after_deadlock(lambda: _merge(guest_id, into))
+    except IntegrityError:
+        # The account sent meanwhile, under its event id, what the guest had sent before.
+        return again_after_deadlock(lambda: _merge(guest_id, into))
 
 
 def delete_old_interactions() -> int:

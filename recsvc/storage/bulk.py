@@ -14,6 +14,7 @@ from recsvc.extensions import db
 BulkInteraction = tuple[int, int, int, float | None, int, int, str, str | None]
 
 _COLUMNS = "user_key, item_key, event_code, value, occurred_at, received_at, event_id, recommendation_id"
+_ONCE = "ON CONFLICT (event_id, user_key) DO NOTHING"
 _FIELDS = 8
 _ROWS_A_STATEMENT = 100  # SQLite takes 999 parameters in every build of it
 _CACHE_KILOBYTES = 131_072
@@ -21,7 +22,7 @@ _PAGES_A_CHECKPOINT = 20_000
 
 
 def insert_interactions(rows: Sequence[BulkInteraction]) -> int:
-    """Inserts interactions, leaving out those whose `event_id` is stored already.
+    """Inserts interactions, leaving out those whose user has one of that `event_id` already.
 
     Called within `write_transaction()`, in which the keys were found too.
 
@@ -54,7 +55,7 @@ def _into_sqlite(connection: Connection, rows: Sequence[BulkInteraction]) -> int
 
 def _insert(rows: int) -> str:
     values = ", ".join([f"({', '.join('?' * _FIELDS)})"] * rows)
-    return f"INSERT INTO interactions ({_COLUMNS}) VALUES {values} ON CONFLICT (event_id) DO NOTHING"  # noqa: S608
+    return f"INSERT INTO interactions ({_COLUMNS}) VALUES {values} {_ONCE}"  # noqa: S608
 
 
 def _parameters(rows: Sequence[BulkInteraction]) -> Iterator[tuple[Any, ...]]:
@@ -77,7 +78,7 @@ def _into_postgresql(driver: Any, rows: Sequence[BulkInteraction]) -> int:
             " SELECT user_key, item_key, event_code, value,"
             " 'epoch'::timestamptz + occurred_at * '1 microsecond'::interval,"
             " 'epoch'::timestamptz + received_at * '1 microsecond'::interval,"
-            " event_id, recommendation_id FROM imported ON CONFLICT (event_id) DO NOTHING"
+            f" event_id, recommendation_id FROM imported {_ONCE}"
         )
         inserted: int = cursor.rowcount
         cursor.execute("DROP TABLE imported")

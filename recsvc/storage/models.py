@@ -136,6 +136,9 @@ class Interaction(Base):
             "ix_interactions_history",
             *("user_key", "occurred_at", "interaction_key", "item_key", "event_code", "value"),
         ),
+        # Among a user's: whoever writes for one must not keep what another does from being stored. Were the
+        # user first, PostgreSQL would look for histories in here, and sort them.
+        Index("uq_interactions_event_user", "event_id", "user_key", unique=True),
         # Few interactions name a recommendation; the others cost this index nothing.
         Index(
             "ix_interactions_recommendation_id",
@@ -154,7 +157,7 @@ class Interaction(Base):
     value: Mapped[float | None] = mapped_column(Float)
     occurred_at: Mapped[datetime] = mapped_column(UtcDateTime)
     received_at: Mapped[datetime] = mapped_column(UtcDateTime, default=now)
-    event_id: Mapped[str | None] = mapped_column(String(64), unique=True)
+    event_id: Mapped[str | None] = mapped_column(String(64))
     recommendation_id: Mapped[str | None] = mapped_column(String(64))
     user_hash: Mapped[int | None] = mapped_column(BigKey)
 

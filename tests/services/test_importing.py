@@ -122,6 +122,14 @@ def test_an_event_id_of_the_file_is_kept_so_the_shops_own_retry_is_a_duplicate(c
     assert counts(outcome) == (2, 1, 0, 1, 0)
 
 
+def test_an_event_id_of_the_file_is_its_users_own(context, write):
+    record(NewInteraction("r1", "b1", "purchase", event_id="order-1"))
+    path = write("in.csv", "user_id,item_id,event_id\nr1,b1,order-1\nr2,b1,order-1\n")
+
+    assert counts(run("csv", path)[0]) == (2, 1, 0, 1, 0)
+    assert counts(run("csv", path)[0]) == (2, 0, 0, 2, 0)
+
+
 def test_bad_rows_are_told_with_line_and_reason_and_the_rest_is_stored(context, write):
     path = write(
         "in.csv",

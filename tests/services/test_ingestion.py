@@ -35,6 +35,23 @@ def test_a_retry_answers_the_first_key_and_stores_nothing(context):
     assert stored() == 1
 
 
+def test_ids_of_one_user_leave_no_trace_in_what_others_do(context):
+    first, _ = record(view(user_id="ana", event_id="order-1"))
+    others, duplicate = record(view(user_id="bob", event_id="order-1"))
+
+    assert (others != first, duplicate) == (True, False)
+    assert record(view(user_id="ana", event_id="order-1")) == (first, True)
+    assert record(view(user_id="bob", event_id="order-1")) == (others, True)
+
+
+def test_one_id_of_two_users_within_a_batch_is_two_events(context):
+    batch = [view(user_id=user_id, event_id="order-1") for user_id in ("ana", "bob", "ana")]
+
+    outcome = record_batch(enumerate(batch))
+
+    assert (outcome.accepted, outcome.duplicates) == (2, 1)
+
+
 def test_a_retry_makes_nothing_that_it_names_for_the_first_time(context):
     key, _ = record(view(1, event_id="e1"))
 

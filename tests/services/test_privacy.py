@@ -388,6 +388,20 @@ def test_a_guest_is_merged_into_an_account_never_heard_of(context, do):
     assert len(export_user("new").interactions) == 1
 
 
+def test_what_a_guest_and_their_account_sent_under_one_event_id_is_one_event(context, do):
+    do("guest", "b1", event_id="order-1")
+    do("guest", "b2", event_id="order-2")
+    do("guest", "b3")
+    kept = do("ana", "b1", event_id="order-1")
+    do("ana", "b4")
+
+    assert merge_user("guest", "ana") == 2
+
+    export = export_user("ana")
+    assert sorted(one["item_id"] for one in export.interactions) == ["b1", "b2", "b3", "b4"]
+    assert kept in [one["id"] for one in export.interactions]
+
+
 def test_nobody_is_merged_into_themselves(context, do):
     do("guest", "b1")
 
@@ -429,6 +443,40 @@ def test_merges_in_a_circle_and_writes_meanwhile_lose_nothing(app):
 
     assert failures == []
     with app.app_context():
+        assert rows(Interaction) == 40
+
+
+def test_what_an_account_sends_again_while_its_guest_is_merged_is_stored_once(app):
+    failures: list[BaseException] = []
+
+    def write(user_id: str) -> None:
+        try:
+            with app.app_context():
+                for number in range(40):
+                    ingestion.record(NewInteraction(user_id, "b1", "view", event_id=f"e{number}"))
+        except BaseException as error:
+            failures.append(error)
+
+    def merge() -> None:
+        try:
+            with app.app_context():
+                for _ in range(20):
+                    with suppress(NotFoundError):
+                        merge_user("guest", "ana")
+        except BaseException as error:
+            failures.append(error)
+
+    threads = [threading.Thread(target=write, args=(user_id,)) for user_id in ("ana", "guest")]
+    threads.append(threading.Thread(target=merge))
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert failures == []
+    with app.app_context():
+        with suppress(NotFoundError):
+            merge_user("guest", "ana")
         assert rows(Interaction) == 40
 
 

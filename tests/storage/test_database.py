@@ -8,7 +8,7 @@ import time
 from datetime import UTC, datetime
 
 import pytest
-from sqlalchemy import bindparam, event, func, literal_column, select, text
+from sqlalchemy import bindparam, event, func, literal_column, select, text, update
 from sqlalchemy.exc import DataError, IntegrityError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
@@ -310,10 +310,16 @@ def test_a_page_of_a_user_is_found_by_an_index(plans):
 
 
 def test_a_retry_is_found_by_an_index(plans):
+    key = db.session.scalar(select(Interaction.interaction_key).join(User).where(User.user_id == "u1"))
+    with write_transaction():
+        db.session.execute(
+            update(Interaction).where(Interaction.interaction_key == key).values(event_id="e1")
+        )
     with plans:
-        interactions.keys_by_event_id(["e1", "e2"])
+        assert interactions.key_of_event("u1", "e1") == key
 
     plans.assert_by_index()
+    assert "uq_interactions_event_user" in plans.plans[0]
 
 
 def test_what_was_received_last_is_found_without_sorting_all(plans):

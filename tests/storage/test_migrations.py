@@ -9,6 +9,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from flask_migrate import downgrade, upgrade
 from sqlalchemy import inspect, text
+from sqlalchemy.exc import IntegrityError
 
 from recsvc.extensions import Base, db
 from recsvc.storage.types import UtcDateTime
@@ -76,6 +77,104 @@ def test_features_stay_with_those_who_have_them_and_what_nobody_has_goes(fresh):
 
     assert db.session.execute(text("SELECT feature_key, value FROM features")).all() == [(1, "Recife")]
     assert db.session.execute(text("SELECT user_key, feature_key FROM user_features")).all() == [(1, 1)]
+
+
+def _add_interactions(*rows: tuple[int | None, int, str | None]) -> None:
+    """Interactions of two users: key, key of the user, id of the event."""
+    now = UtcDateTime().process_bind_param(datetime(2026, 1, 1, tzinfo=UTC), db.engine.dialect)
+    with db.engine.begin() as connection:
+        for statement in (
+            "INSERT INTO users (user_key, user_id, created_at) VALUES (1, 'ana', :now), (2, 'bob', :now)",
+            "INSERT INTO items"
+            " (item_key, item_id, attributes, available, hidden, created_at, updated_at, revision)"
+            " VALUES (1, 'b1', '{}', true, false, :now, :now, 1)",
+            "INSERT INTO events (event_code, name) VALUES (1, 'view')",
+        ):
+            connection.execute(text(f"{statement} ON CONFLICT DO NOTHING"), {"now": now})
+        for key, user_key, event_id in rows:
+            connection.execute(
+                text(
+                    "INSERT INTO interactions"
+                    " (interaction_key, user_key, item_key, event_code, occurred_at, received_at, event_id)"
+                    " VALUES (:key, :user_key, 1, 1, :now, :now, :event_id)"
+                ),
+                {"key": key, "user_key": user_key, "event_id": event_id, "now": now},
+            )
+
+
+def _event_ids() -> list[tuple[int, str | None]]:
+    with db.engine.connect() as connection:
+        rows = connection.execute(text("SELECT interaction_key, event_id FROM interactions ORDER BY 1"))
+        return [tuple(row) for row in rows]
+
+
+def test_interactions_outlast_that_event_ids_become_their_users_own_and_back(fresh):
+    upgrade(revision="0009")
+    _add_interactions((1, 1, "order-1"), (2, 1, None), (3, 2, None))
+
+    upgrade()
+    _add_interactions((4, 2, "order-1"), (5, 2, "order-2"))
+    with pytest.raises(IntegrityError):
+        _add_interactions((6, 2, "order-2"))
+
+    downgrade(revision="0009")
+    # Where two users have one id, it stays with the first: the others' interactions lose it, nothing else.
+    assert _event_ids() == [(1, "order-1"), (2, None), (3, None), (4, None), (5, "order-2")]
+    with pytest.raises(IntegrityError):
+        _add_interactions((6, 1, "order-2"))
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+@pytest.mark.parametrize("last", [1, 7])
+def test_keys_of_deleted_interactions_are_not_used_again_in_a_table_made_anew(fresh, last):
+    upgrade(revision="0009")
+    _add_interactions(*((key, 1, None) for key in {1, last}))
+    with db.engine.begin() as connection:
+        connection.execute(text("DELETE FROM interactions WHERE interaction_key = :last"), {"last": last})
+
+    upgrade()
+    _add_interactions((None, 1, None))
+    assert _event_ids()[-1] == (last + 1, None)
+
+    downgrade(revision="0009")
+    _add_interactions((None, 1, None))
+    assert _event_ids()[-1] == (last + 2, None)
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_a_table_of_interactions_that_is_made_anew_is_the_old_one_but_for_what_is_unique(fresh):
+    def made_by() -> set[str]:
+        statements = db.session.scalars(
+            text("SELECT sql FROM sqlite_master WHERE tbl_name = 'interactions' AND sql IS NOT NULL")
+        )
+        # A column that was added stands in the line of the one before it.
+        lines = "\n".join(statements).replace('"', "").replace(", user_hash", "\nuser_hash").splitlines()
+        db.session.rollback()
+        return {line.strip().removesuffix(",") for line in lines}
+
+    upgrade(revision="0009")
+    before = made_by()
+    upgrade()
+
+    assert before ^ made_by() == {
+        "CONSTRAINT uq_interactions_event_id UNIQUE (event_id)",
+        "CREATE UNIQUE INDEX uq_interactions_event_user ON interactions (event_id, user_key)",
+    }
+    downgrade(revision="0009")
+    assert made_by() == before
+
+
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+def test_the_index_of_event_ids_is_made_anew_where_making_it_was_broken_off(fresh):
+    upgrade(revision="0009")
+    with db.engine.begin() as connection:
+        connection.execute(text("CREATE INDEX uq_interactions_event_user ON interactions (user_key)"))
+
+    upgrade()
+
+    indexes = {one["name"]: one["column_names"] for one in inspect(db.engine).get_indexes("interactions")}
+    assert indexes["uq_interactions_event_user"] == ["event_id", "user_key"]
+    assert inspect(db.engine).get_unique_constraints("interactions") == []
 
 
 def _is_told_by_the_database(difference) -> bool:

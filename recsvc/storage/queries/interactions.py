@@ -80,7 +80,7 @@ class UserHistory:
 
 
 def insert_new(rows: Sequence[dict[str, Any]]) -> list[int]:
-    """Inserts interactions, leaving out those whose `event_id` is stored already.
+    """Inserts interactions, leaving out those whose user has one of that `event_id` already.
 
     Args:
         rows: Values of the columns, a dictionary a row, all with the same names.
@@ -100,7 +100,8 @@ def insert_of_known(user_id: str, item_id: str, values: dict[str, Any]) -> int |
         values: Of the columns but the keys.
 
     Returns:
-        Its key; None, and nothing is written, where one of them is not there, or the `event_id` is stored.
+        Its key; None, and nothing is written, where one of them is not there, or the user has one of
+        that `event_id`.
     """
     parameters = {**values, "of_user": user_id, "of_item": item_id}
     key: int | None = db.session.scalar(_insert_of_known(db.engine.dialect.name), parameters)
@@ -113,15 +114,13 @@ def _insert_of_known(_dialect: str) -> Any:
     return insert.returning(_interactions.c.interaction_key)
 
 
-def keys_by_event_id(event_ids: Collection[str]) -> dict[str, int]:
-    """Event ids to interaction keys, of those that are stored."""
-    found: dict[str, int] = {}
-    for chunk in chunks(event_ids):
-        rows = db.session.execute(
-            select(Interaction.event_id, Interaction.interaction_key).where(Interaction.event_id.in_(chunk))
-        )
-        found.update((event_id, key) for event_id, key in rows if event_id is not None)
-    return found
+def key_of_event(user_id: str, event_id: str) -> int:
+    """Key of the interaction that a user has under an event id."""
+    owner = select(User.user_key).where(User.user_id == user_id).scalar_subquery()
+    statement = select(Interaction.interaction_key)
+    return db.session.scalars(
+        statement.where(Interaction.user_key == owner, Interaction.event_id == event_id)
+    ).one()
 
 
 def history(user_id: str, *, with_times: bool = False) -> tuple[int | None, UserHistory]:
@@ -252,7 +251,18 @@ def key_range() -> tuple[int, int]:
 
 
 def move(from_user_key: int, to_user_key: int, to_hash: int) -> int:
-    """Makes one user's interactions another's, who has another hash too; returns how many."""
+    """Makes one user's interactions another's, who has another hash too; returns how many.
+
+    What both have under one event id is one event: the other's stays, and this one is deleted.
+    """
+    of_other = select(Interaction.event_id).where(
+        Interaction.user_key == to_user_key, Interaction.event_id.is_not(None)
+    )
+    db.session.execute(
+        delete(Interaction)
+        .where(Interaction.user_key == from_user_key, Interaction.event_id.in_(of_other))
+        .execution_options(synchronize_session=False)
+    )
     moved = db.session.execute(
         update(Interaction)
         .where(Interaction.user_key == from_user_key)
