@@ -156,7 +156,7 @@ def test_at_most_half_of_the_users_and_a_thousand_are_set_aside(users, expected)
     assert (None if ground is None else len(ground.is_new)) == expected
 
 
-@pytest.mark.parametrize("users", [50, 500])
+@pytest.mark.parametrize("users", [50, 200])
 def test_of_two_models_alike_one_is_hardly_ever_taken_for_worse(users):
     """Users have many zeros, as metrics of lists do. Of 300 comparisons more than 3 are 1 %."""
     random = np.random.default_rng(3)
