@@ -40,6 +40,9 @@ util.write_error = write_problem  # of what gunicorn itself refuses; it has no s
 worker_class = "recsvc.web_process.WebProcess"
 threads = 8
 timeout = 60
+# The client has to be the first to let go of an idle connection: a request that meets its end gets no answer.
+# Heroku's router keeps one for 90 seconds, nginx for 60, most clients for less. It holds no thread meanwhile.
+keepalive = 95
 # Platforms kill what is still there thirty seconds after SIGTERM; some requests may be under way until then.
 graceful_timeout = 20
 limit_request_line = 8190  # the longest there is: a list of excluded items is part of it

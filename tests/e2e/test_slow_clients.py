@@ -106,6 +106,15 @@ def test_a_body_may_take_longer_than_a_head(address):
     assert answer.endswith(b"read 6")
 
 
+def test_a_connection_is_kept_for_longer_than_clients_keep_theirs(lasting_system):
+    url = urlsplit(lasting_system.web.url)
+    with socket.create_connection((str(url.hostname), int(url.port or 0)), timeout=20) as client:
+        for idle in (6, 0):  # httpx lets go of one after five seconds
+            client.sendall(b"GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n")
+            assert client.recv(65_536).startswith(b"HTTP/1.1 200")
+            time.sleep(idle)
+
+
 def test_clients_that_never_end_their_head_do_not_stop_the_web(system):
     url = urlsplit(system.start_web(workers=1).url)
     address = str(url.hostname), int(url.port or 0)
