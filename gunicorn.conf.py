@@ -41,7 +41,7 @@ worker_class = "recsvc.web_process.WebProcess"
 threads = 8
 timeout = 60
 # The client has to be the first to let go of an idle connection: a request that meets its end gets no answer.
-# Heroku's router keeps one for 90 seconds, nginx for 60, most clients for less. It holds no thread meanwhile.
+# Heroku's router keeps one for 90 seconds, nginx for 60, most clients for less. See docs/adr/0027.
 keepalive = 95
 # Platforms kill what is still there thirty seconds after SIGTERM; some requests may be under way until then.
 graceful_timeout = 20
