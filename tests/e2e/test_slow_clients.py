@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from http.client import HTTPConnection
 from urllib.parse import urlsplit
 
 import pytest
@@ -108,10 +109,13 @@ def test_a_body_may_take_longer_than_a_head(address):
 
 def test_a_connection_is_kept_for_longer_than_clients_keep_theirs(lasting_system):
     url = urlsplit(lasting_system.web.url)
-    with socket.create_connection((str(url.hostname), int(url.port or 0)), timeout=20) as client:
+    with contextlib.closing(HTTPConnection(str(url.hostname), url.port, timeout=20)) as connection:
+        connection.connect()
+        connection.auto_open = 0  # it would open another
         for idle in (6, 0):  # httpx lets go of one after five seconds
-            client.sendall(b"GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n")
-            assert client.recv(65_536).startswith(b"HTTP/1.1 200")
+            connection.request("GET", "/healthz")
+            with connection.getresponse() as answer:
+                assert (answer.status, bool(answer.read())) == (200, True)
             time.sleep(idle)
 
 
