@@ -48,16 +48,25 @@ def test_migrating_twice_changes_nothing(fresh):
 
 
 @pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
-def test_the_index_of_histories_is_made_anew_where_making_it_was_broken_off(fresh):
-    upgrade(revision="0006")
+@pytest.mark.parametrize(
+    ("before", "table", "index", "columns"),
+    [
+        ("0006", "interactions", "ix_interactions_history", ["item_key", "event_code", "value"]),
+        ("0007", "user_features", "ix_user_features_feature_key", ["feature_key"]),
+        ("0009", "interactions", "uq_interactions_event_user", ["event_id", "user_key"]),
+    ],
+)
+def test_an_index_is_made_anew_where_making_it_was_broken_off(fresh, before, table, index, columns):
+    upgrade(revision=before)
     with db.engine.begin() as connection:
-        connection.execute(text("CREATE INDEX ix_interactions_history ON interactions (user_key)"))
+        connection.execute(text(f"CREATE INDEX {index} ON {table} (user_key)"))
 
     upgrade()
 
-    indexes = {one["name"]: one["column_names"] for one in inspect(db.engine).get_indexes("interactions")}
-    assert indexes["ix_interactions_history"][-3:] == ["item_key", "event_code", "value"]
+    indexes = {one["name"]: one["column_names"] for one in inspect(db.engine).get_indexes(table)}
+    assert indexes[index][-len(columns) :] == columns
     assert "ix_interactions_user_newest" not in indexes
+    assert inspect(db.engine).get_unique_constraints("interactions") == []
     assert db.session.scalar(text("SHOW lock_timeout")) != "0"
 
 
@@ -162,19 +171,6 @@ def test_a_table_of_interactions_that_is_made_anew_is_the_old_one_but_for_what_i
     }
     downgrade(revision="0009")
     assert made_by() == before
-
-
-@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
-def test_the_index_of_event_ids_is_made_anew_where_making_it_was_broken_off(fresh):
-    upgrade(revision="0009")
-    with db.engine.begin() as connection:
-        connection.execute(text("CREATE INDEX uq_interactions_event_user ON interactions (user_key)"))
-
-    upgrade()
-
-    indexes = {one["name"]: one["column_names"] for one in inspect(db.engine).get_indexes("interactions")}
-    assert indexes["uq_interactions_event_user"] == ["event_id", "user_key"]
-    assert inspect(db.engine).get_unique_constraints("interactions") == []
 
 
 def _is_told_by_the_database(difference) -> bool:

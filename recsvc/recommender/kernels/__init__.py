@@ -68,4 +68,4 @@ __all__ = [
     "without_each",
 ]
 
-IS_COMPILED = relate.__module__ != f"{__name__}.plain"
+IS_COMPILED = relate.__module__ == f"{__name__}.compiled"

@@ -36,7 +36,6 @@ cdef extern from *:
     #define WIDE 16  /* floats that the widest registers hold */
     #define BESIDE 4  /* rows that another is multiplied with at once */
     #define LANES 64  /* sums that are taken side by side: the bytes that come from memory together */
-    #define LANE_OF_FLOATS 16  /* of the bytes that come from memory together */
     #define SMALL 1e-12f  /* beside the square of what is wanted: floats tell no less */
     #define AHEAD 4  /* rows that are on their way while one is read: more than memory takes for one */
 
@@ -308,7 +307,7 @@ cdef extern from *:
             residual[column] = solved[column] = 0;
         for (ptrdiff_t place = 0; place < count; place++) {
             const float *next = embeddings + (ptrdiff_t)items[place + 1 < count ? place + 1 : place] * length;
-            for (ptrdiff_t column = 0; column < length; column += LANE_OF_FLOATS)
+            for (ptrdiff_t column = 0; column < length; column += LANES / (ptrdiff_t)sizeof *next)
                 FETCH(next + column);
             add_scaled(embeddings + (ptrdiff_t)items[place] * length, wanted[place], length, residual);
         }
@@ -893,7 +892,7 @@ def solve_rows(
 ):
     cdef Py_ssize_t count = bounds.shape[0] - 1, length = embeddings.shape[1], row, first
     _check_entries(bounds, items, wanted, embeddings.shape[0])
-    _check_entries(bounds, items, counted, embeddings.shape[0])
+    _check_bounds(bounds, items, counted)
     found = np.zeros((count, length), np.float32)
     cdef float[:, ::1] solved = found, room = np.empty((3, length), np.float32)
     if not length:
