@@ -70,6 +70,15 @@ def test_what_is_minimised_is_nearly_as_small_as_by_many_exact_solutions(shop, d
     assert found < 0.8 * objective(confidences, 0 * exact, penalty)
 
 
+def test_the_only_like_there_is_is_fitted_as_by_hand(examples_of):
+    # 10 (1 - xy)² + 2 (x² + y²) is least where x = y and 10 (1 - y²) = 2: y² = 0.8; whitened, y² / (y² + 2).
+    parameters = {"components": 1, "confidence": 10.0, "penalty": 2.0}
+
+    voice = AlternatingLeastSquares.fit(examples_of([[1]]), parameters, lambda done: None)
+
+    assert voice.embeddings**2 == pytest.approx(0.8 / 2.8, rel=0.02)
+
+
 def test_threads_change_nothing_but_the_time(shop, voice):
     by_three = AlternatingLeastSquares.fit(replace(shop, threads=3), PARAMETERS, lambda done: None)
 

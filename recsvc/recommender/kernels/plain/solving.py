@@ -181,7 +181,7 @@ def solve_rows(
         size = _ratios(square, np.einsum("rc,rc->r", direction, image)[:, None], is_left)
         solved += size * direction
         residual -= size * image
-        before, square = square, np.where(is_left, _squares(residual), square)
+        before, square = square, _squares(residual)
         direction = residual + _ratios(square, before, is_left) * direction
     return solved
 
