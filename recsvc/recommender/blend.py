@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from recsvc.recommender.examples import History
-from recsvc.recommender.ranking import best_of_rows
+from recsvc.recommender.kernels import best_places
 from recsvc.recommender.voice import Voice, checked
 
 K = 20  # places that weights are chosen for
@@ -265,7 +265,6 @@ def _gather(
 ) -> _Gathered:
     items = len(is_hot)
     at_once = max(1, _SCORES_AT_ONCE // items // threads)
-    most = min(_OF_EACH_VOICE, items)
 
     def gather(start: int) -> tuple[NDArray[np.float64] | None, list[_OfUser]]:
         scores = [voice.score_all(histories[start : start + at_once]) for voice in voices.values()]
@@ -275,7 +274,10 @@ def _gather(
         open_to = np.tile(is_hot, (len(scores[0]), 1))
         for row, history in enumerate(seen[start : start + at_once]):
             open_to[row, history.indexes] = False
-        best = [best_of_rows(np.where(open_to, of_voice, -np.inf), most) for of_voice in scores]
+        best = [
+            [best_places(of_user, _OF_EACH_VOICE) for of_user in np.where(open_to, of_voice, -np.inf)]
+            for of_voice in scores
+        ]
         found_of: list[_OfUser] = []
         for row in range(len(open_to)):
             candidates = np.unique(np.concatenate([of_voice[row] for of_voice in best]))

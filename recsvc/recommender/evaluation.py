@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from threadpoolctl import ThreadpoolController
 
 from recsvc.recommender.examples import History
-from recsvc.recommender.ranking import best_of_rows
+from recsvc.recommender.kernels import best_places
 
 _SCORES_AT_ONCE = 8_000_000  # 32 MB of float32
 
@@ -34,15 +34,13 @@ def rank_all(score_all: ScoreAll, histories: Sequence[History], k: int, threads:
 
     def rank(start: int, end: int) -> int:
         chunk = histories[start:end]
-        scores = np.array(score_all(chunk), np.float32)
-        for row, history in enumerate(chunk):
-            scores[row, history.indexes] = -np.inf
-        most = min(k, scores.shape[1])
-        best = np.sort(best_of_rows(scores, most), axis=1)
-        order = np.argsort(-np.take_along_axis(scores, best, axis=1), axis=1, kind="stable")
-        best = np.take_along_axis(best, order, axis=1)
-        seen = np.take_along_axis(scores, best, axis=1) == -np.inf
-        lists[start:end, :most] = np.where(seen, -1, best)
+        scores = score_all(chunk)
+        for of_user, history, listed in zip(scores, chunk, lists[start:end], strict=True):
+            open_to = of_user.astype(np.float32)
+            open_to[history.indexes] = -np.inf
+            best = best_places(open_to, k)
+            best = best[open_to[best] > -np.inf]
+            listed[: len(best)] = best
         return int(scores.shape[1])
 
     if not histories:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import cached_property, lru_cache
 from typing import Any
@@ -151,20 +151,6 @@ def weights_by_place(length: int, recency: float) -> NDArray[np.float32]:
     found = (weights / weights.mean() if length else weights).astype(np.float32)
     found.flags.writeable = False
     return found
-
-
-def as_matrix(histories: Sequence[History], items: int) -> sparse.csr_array[Any]:
-    """Histories as rows, CSR float32, shape (histories, items)."""
-    lengths = [len(history.indexes) for history in histories]
-    rows: sparse.csr_array[Any] = sparse.csr_array(
-        (
-            np.concatenate([np.empty(0, np.float32), *(history.strengths for history in histories)]),
-            np.concatenate([np.empty(0, np.intp), *(history.indexes for history in histories)]),
-            np.concatenate([[0], np.cumsum(lengths, dtype=np.intp)]),
-        ),
-        shape=(len(histories), items),
-    )
-    return rows
 
 
 def _row(rows: sparse.csr_array[Any], place: int) -> tuple[NDArray[np.intp], NDArray[np.float32]]:

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from recsvc.recommender.examples import History, as_matrix
+from recsvc.recommender.examples import History
 from recsvc.recommender.kernels import relate, shares, weighed
 from recsvc.recommender.voice import Arrays, Opinion, Voice, checked
 
@@ -75,20 +74,10 @@ class Relations:
 
     def score_all(self, histories: Sequence[History]) -> NDArray[np.float32]:
         """Scores of all items for many histories, float32, shape (histories, n)."""
-        counting = [
-            History(history.indexes, self._counting(history), history.features) for history in histories
-        ]
-        scores: NDArray[np.float32] = (as_matrix(counting, len(self)) @ self._matrix).toarray()
-        return scores
+        return np.stack([relate(*self.rows_of(history)) for history in histories])
 
     def _counting(self, history: History) -> NDArray[np.float32]:
         return weighed(self.sources, history.indexes, history.counting)
-
-    @cached_property
-    def _matrix(self) -> sparse.csr_array[Any]:
-        shape = len(self), len(self)
-        matrix: sparse.csr_array[Any] = sparse.csr_array((self.weights, self.items, self.bounds), shape=shape)
-        return matrix
 
     def arrays(self) -> dict[str, NDArray[Any]]:
         """What has to be kept."""

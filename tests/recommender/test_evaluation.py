@@ -52,9 +52,9 @@ def test_who_has_seen_everything_gets_an_empty_row(history_of):
 
 
 def test_of_equal_scores_the_smaller_index_comes_first(history_of):
-    lists = rank_all(scorer([1, 7, 1, 7]), [history_of({0: 1})], 3)
+    lists = rank_all(scorer([1, 7, 1, 7], [1, 1, 1, 1]), [history_of({0: 1}), history_of({1: 2})], 2)
 
-    assert lists.tolist() == [[1, 3, 2]]
+    assert lists.tolist() == [[1, 3], [0, 2]]
 
 
 def test_scores_that_the_scorer_keeps_are_left_as_they_are(history_of):
@@ -63,10 +63,6 @@ def test_scores_that_the_scorer_keeps_are_left_as_they_are(history_of):
     rank_all(lambda histories: np.broadcast_to(kept, (len(histories), 4)), [history_of({1: 1})] * 3, 2)
 
     assert kept.tolist() == [0, 1, 2, 3]
-
-
-def test_nobody_makes_no_rows():
-    assert rank_all(scorer(), [], 5).shape == (0, 5)
 
 
 @pytest.mark.parametrize("scores_at_once", [1, 130, 1_000_000])

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy import sparse
 
-from recsvc.recommender.examples import Examples, as_matrix, weights_by_place
+from recsvc.recommender.examples import Examples, weights_by_place
 from recsvc.recommender.interactions import InteractionMatrix
 from recsvc.recommender.split import HeldOut
 
@@ -45,17 +45,6 @@ def test_only_what_is_liked_counts_as_liked(history_of):
     assert history_of({3: 1, 5: -2, 0: 0.5}).liked == 2
     assert history_of({3: -1}).liked == 0
     assert history_of({}).liked == 0
-
-
-def test_histories_become_rows_in_their_order(history_of):
-    rows = as_matrix([history_of({3: 1, 0: -2}), history_of({}), history_of({1: 0.5})], items=4)
-
-    assert rows.toarray().tolist() == [[-2, 0, 0, 1], [0, 0, 0, 0], [0, 0.5, 0, 0]]
-    assert rows.dtype == np.float32
-
-
-def test_no_histories_become_no_rows():
-    assert as_matrix([], items=4).shape == (0, 4)
 
 
 def test_the_rest_has_the_ages_of_what_was_not_held_out(examples):
