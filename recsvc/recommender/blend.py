@@ -187,16 +187,15 @@ class _Moments:
 
     def of(self, scores: Sequence[NDArray[np.float32]], is_hot: NDArray[np.bool_]) -> NDArray[np.float64]:
         """What some users' scores add: how many, their sums, squares and products, shape (4, voices)."""
-        hot = [of_voice[:, is_hot] for of_voice in scores]
+        hot = [of_voice.compress(is_hot, axis=1) for of_voice in scores]
         beside = hot[self.cold] if self.cold is not None else np.zeros_like(hot[0])
-        return np.array(
-            [
-                [of_voice.size for of_voice in hot],
-                [of_voice.sum(dtype=np.float64) for of_voice in hot],
-                [np.einsum("ui,ui->", of_voice, of_voice, dtype=np.float64) for of_voice in hot],
-                [np.einsum("ui,ui->", of_voice, beside, dtype=np.float64) for of_voice in hot],
-            ]
-        )
+        # Rows are added up in single precision, as fast as they come from memory, and their sums in double.
+        by_row = [
+            (of_voice.sum(axis=1), np.vecdot(of_voice, of_voice), np.vecdot(of_voice, beside))
+            for of_voice in hot
+        ]
+        sums: NDArray[np.float64] = np.array(by_row).sum(axis=2, dtype=np.float64).T
+        return np.concatenate([[[of_voice.size for of_voice in hot]], sums])
 
     def add(self, found: NDArray[np.float64]) -> None:
         counts, sums, squares, products = found
@@ -271,17 +270,15 @@ def _gather(
         found = None if moments is None else moments.of(scores, is_hot)
         if relevant is None:
             return found, []
-        open_to = np.tile(is_hot, (len(scores[0]), 1))
-        for row, history in enumerate(seen[start : start + at_once]):
-            open_to[row, history.indexes] = False
-        best = [
-            [best_places(of_user, _OF_EACH_VOICE) for of_user in np.where(open_to, of_voice, -np.inf)]
-            for of_voice in scores
-        ]
         found_of: list[_OfUser] = []
-        for row in range(len(open_to)):
-            candidates = np.unique(np.concatenate([of_voice[row] for of_voice in best]))
-            candidates = candidates[open_to[row, candidates]]
+        for row, history in enumerate(seen[start : start + at_once]):
+            is_open = is_hot.copy()
+            is_open[history.indexes] = False
+            best = [
+                best_places(np.where(is_open, of_voice[row], -np.inf), _OF_EACH_VOICE) for of_voice in scores
+            ]
+            candidates = np.unique(np.concatenate(best))
+            candidates = candidates[is_open[candidates]]
             places = np.flatnonzero(np.isin(candidates, relevant[start + row]))
             found_of.append((np.stack([of_voice[row, candidates] for of_voice in scores], axis=1), places))
         return found, found_of

@@ -13,7 +13,7 @@ from threadpoolctl import ThreadpoolController
 from recsvc.recommender.examples import History
 from recsvc.recommender.kernels import best_places
 
-_SCORES_AT_ONCE = 8_000_000  # 32 MB of float32
+_SCORES_AT_ONCE = 16_000_000  # 64 MB of float32
 
 ScoreAll = Callable[[Sequence[History]], NDArray[np.float32]]
 
