@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from recsvc.recommender.examples import History
-from recsvc.recommender.kernels import best_places
+from recsvc.recommender.kernels import best_places, ranks
 from recsvc.recommender.voice import Voice, checked
 
 K = 20  # places that weights are chosen for
@@ -226,7 +226,7 @@ class _Gathered:
     """Candidates of each user with every voice's scores; rows padded to one length.
 
     Attributes:
-        scores: float32, shape (users, candidates, voices); -inf at padding.
+        scores: float32, shape (users, candidates, voices); NaN at padding.
         hits: User and place of each candidate that was held out.
         ideals: Shape (users,): discounted gain of a perfect list.
     """
@@ -243,11 +243,9 @@ class _Gathered:
         return _Gathered(self.scores[users], hits, self.ideals[users])
 
     def ndcg(self, weights: NDArray[np.float64]) -> float:
-        blended = self.scores @ weights.astype(np.float32)
-        blended[np.isnan(blended)] = -np.inf
         users, places = self.hits
-        ranks = (blended[users] >= blended[users, places][:, None]).sum(axis=1)  # counted from 1, ties last
-        gains = np.where(ranks <= K, 1 / np.log2(ranks + 1), 0.0)
+        of_hits = ranks(self.scores @ weights.astype(np.float32), users, places)
+        gains = np.where(of_hits <= K, 1 / np.log2(of_hits + 1), 0.0)
         of_users = np.bincount(users, gains, minlength=len(self.ideals)) / self.ideals
         return float(of_users.mean())
 

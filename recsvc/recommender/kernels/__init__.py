@@ -1,4 +1,4 @@
-"""Inner loops that a request waits for, and one of a training: compiled where that can be done, else NumPy's.
+"""Inner loops that a request waits for, and some of a training: compiled where that can be done, else NumPy's.
 
 `plain` says what each does, and `compiled` does the same. After all else that a request does, the code and
 data of every step come from memory again; compiled, a list takes few steps (docs/adr/0021).
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
         portions,
         products,
         products_of_each,
+        ranks,
         relate,
         rows,
         shares,
@@ -42,7 +43,8 @@ else:
     mixed, nearest = _chosen.mixed, _chosen.nearest
     parts_of_scores, portions = _chosen.parts_of_scores, _chosen.portions
     products, products_of_each, relate = _chosen.products, _chosen.products_of_each, _chosen.relate
-    rows, shares, solve_rows = _chosen.rows, _chosen.shares, _chosen.solve_rows
+    ranks, rows = _chosen.ranks, _chosen.rows
+    shares, solve_rows = _chosen.shares, _chosen.solve_rows
     weighed, without_each = _chosen.weighed, _chosen.without_each
 
 __all__ = [
@@ -60,6 +62,7 @@ __all__ = [
     "portions",
     "products",
     "products_of_each",
+    "ranks",
     "relate",
     "rows",
     "shares",

@@ -16,6 +16,7 @@ cdef extern from *:
     """
     #include <float.h>
     #include <math.h>
+    #include <stdint.h>
     #include <string.h>
 
     #if defined(__GNUC__)
@@ -90,6 +91,14 @@ cdef extern from *:
                 count += numbers[begin + lane] > least;
             }
         }
+        return count;
+    }
+
+    FOR_EACH_PROCESSOR
+    static ptrdiff_t count_from(const float *numbers, ptrdiff_t length, float least) {
+        int32_t count = 0;
+        for (ptrdiff_t place = 0; place < length; place++)
+            count += numbers[place] >= least;
         return count;
     }
 
@@ -380,6 +389,7 @@ cdef extern from *:
     Py_ssize_t collect(
         const float *numbers, Py_ssize_t begin, Py_ssize_t end, float least, Py_ssize_t *found
     )
+    Py_ssize_t count_from(const float *numbers, Py_ssize_t length, float least) nogil
     void multiply(
         const int8_t *numbers,
         const float *units,
@@ -688,6 +698,21 @@ def best_places(const float[::1] scores, Py_ssize_t most):
         kept[0], kept[place] = kept[place], kept[0]
         chosen[0], chosen[place] = chosen[place], chosen[0]
         _sink(kept, chosen, 0, place)
+    return found
+
+
+def ranks(const float[:, ::1] scores, const Py_ssize_t[::1] rows, const Py_ssize_t[::1] places):
+    cdef Py_ssize_t count = rows.shape[0], length = scores.shape[1], entry
+    if places.shape[0] != count:
+        raise IndexError(f"{places.shape[0]} places in {count} rows")
+    for entry in range(count):
+        if not (0 <= rows[entry] < scores.shape[0] and 0 <= places[entry] < length):
+            raise IndexError(f"place {places[entry]} of row {rows[entry]} is none of {scores.shape[0]} × {length}")
+    found = np.empty(count, np.intp)
+    cdef Py_ssize_t[::1] counted = found
+    with nogil:
+        for entry in range(count):
+            counted[entry] = count_from(&scores[rows[entry], 0], length, scores[rows[entry], places[entry]])
     return found
 
 

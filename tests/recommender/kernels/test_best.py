@@ -45,6 +45,33 @@ def test_the_best_are_the_beginning_of_the_full_stable_sort(of_kind, seed, size)
         assert of_kind.best_places(scores, most).tolist() == expected[:most]
 
 
+def test_ranks_count_from_one_and_after_all_equal_ones(of_kind):
+    scores = np.array([[3, 1, 3, np.nan], [0, -1, 5, -np.inf]], np.float32)
+
+    found = of_kind.ranks(scores, np.array([0, 0, 1, 1, 1]), np.array([0, 1, 1, 2, 3]))
+
+    assert found.tolist() == [2, 3, 3, 1, 4]
+
+
+def test_nothing_to_rank_has_no_ranks(of_kind):
+    assert of_kind.ranks(np.zeros((0, 0), np.float32), NOTHING, NOTHING).tolist() == []
+
+
+@pytest.mark.parametrize(("rows", "places"), [([0, 2], [0, 0]), ([0, 0], [0, 3]), ([0, 1], [0, 1, 2])])
+def test_a_score_that_is_not_there_has_no_rank(of_kind, rows, places):
+    with pytest.raises(IndexError):
+        of_kind.ranks(np.zeros((2, 3), np.float32), np.array(rows), np.array(places))
+
+
+@pytest.mark.parametrize("length", [1, 31, 450])
+def test_what_is_compiled_ranks_as_plain_does(compiled, length):
+    random = np.random.default_rng(length)
+    scores = random.integers(-9, 9, (40, length)).astype(np.float32)
+    rows, places = random.integers(0, 40, 300), random.integers(0, length, 300)
+
+    assert compiled.ranks(scores, rows, places).tolist() == plain.ranks(scores, rows, places).tolist()
+
+
 @pytest.mark.parametrize("size", [6, 6_000])
 def test_the_nearest_are_distinct_ascending_and_above_nothing(of_kind, size):
     sums, is_open = np.zeros(size, np.float32), np.ones(size, bool)

@@ -64,6 +64,24 @@ def best_places(scores: NDArray[np.float32], most: int) -> NDArray[np.intp]:
     return places[np.argsort(-scores[places], kind="stable")]
 
 
+def ranks(scores: NDArray[np.float32], rows: NDArray[np.intp], places: NDArray[np.intp]) -> NDArray[np.intp]:
+    """Ranks of some scores in their rows: how many are at least as great.
+
+    Args:
+        scores: float32, shape (r, c); NaN where there is none.
+        rows: Of the scores to rank, shape (s,).
+        places: Theirs in these rows, shape (s,).
+
+    Returns:
+        Shape (s,), from 1 on.
+
+    Raises:
+        IndexError: There is no such row or place, or there are not as many of either.
+    """
+    found: NDArray[np.intp] = np.count_nonzero(scores[rows] >= scores[rows, places][:, None], axis=1)
+    return found
+
+
 def mixed(
     length: int, weights: NDArray[np.float64], scores: Sequence[NDArray[np.float32] | None]
 ) -> NDArray[np.float32]:
