@@ -1,0 +1,9 @@
+"""What brings the tables up to date. Jobs have no use for it, and spare themselves its import."""
+
+from __future__ import annotations
+
+from flask_migrate import Migrate
+
+from recsvc.extensions import db
+
+migrate = Migrate(db=db)
