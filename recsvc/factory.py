@@ -28,7 +28,6 @@ from recsvc.api.rate_limits import limit_rates
 from recsvc.bare import create_bare_app
 from recsvc.config import Config
 from recsvc.console import serve_console
-from recsvc.extensions import db
 from recsvc.storage.migrating import migrate
 
 BASE_PATH = "/api/v1"
@@ -49,7 +48,7 @@ def create_app(config: Config | None = None) -> Flask:
         InvalidSettingError: A setting in the environment is wrong.
     """
     app = create_bare_app(config)
-    migrate.init_app(app, db, directory=str(Path(__file__).parent / "migrations"))
+    migrate.init_app(app)
     _serve_api(app, app.extensions["recsvc.config"])
     serve_console(app)
     return app

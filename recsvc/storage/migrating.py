@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from flask_migrate import Migrate
 
 from recsvc.extensions import db
 
-migrate = Migrate(db=db)
+migrate = Migrate(db=db, directory=str(Path(__file__).parents[1] / "migrations"))
