@@ -234,7 +234,7 @@ def _stage_when_killed(lane: Lane, run_id: str) -> str | None:
     (child,) = eventually(lambda: dying.children() or [0] * (not dying.is_alive), "a training to begin")
     while dying.is_alive and child in dying.children():
         seen = lane.system.run(run_id).get("stage") or seen
-        time.sleep(0.01)
+        time.sleep(0.05)
     run = lane.system.run(run_id)
     return None if run["attempt"] == 1 and run["status"] in {"succeeded", "rejected"} else seen
 
