@@ -21,6 +21,8 @@ WORKDIR /app
 COPY gunicorn.conf.py wsgi.py worker.py scheduler.py ./
 COPY --from=build /app/recsvc recsvc
 COPY jobs jobs
+# Compiled here: at run time nobody may write to this folder, and every process would compile it for itself.
+RUN /venv/bin/python -m compileall -q --invalidation-mode unchecked-hash .
 ENV PATH=/venv/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 INSTANCE_DIR=/data PORT=8000
 USER recsvc
 VOLUME /data

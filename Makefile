@@ -22,6 +22,8 @@ demo: export SECRET_KEY ?= nobodys-secret-but-the-demos
 demo: setup
 	$(BIN)/recsvc demo $(if $(ONCE),--once)
 
+# Hundreds of processes are started: each would compile the service anew where nothing may be kept of that.
+test: export PYTHONDONTWRITEBYTECODE :=
 test: setup lint browser
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
 

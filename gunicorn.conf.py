@@ -16,11 +16,15 @@ from recsvc.startup import imports_that_stay
 # What the web processes are forked with, and share: most of what they import. The application is not among it
 # (`preload_app`): its threads and connections are each process's own.
 _LIBRARIES = (
+    "flask_babel",
     "flask_limiter",
     "flask_migrate",
     "flask_smorest",
+    "flask_sqlalchemy",
+    "flask_wtf",
     "jwt",
     "psycopg",
+    "pygal",
     "rq",
     "scipy.linalg",
     "scipy.sparse",

@@ -402,7 +402,7 @@ class System:
     def wait_until_served(self, version: str | None, *, within: float = PATIENCE) -> None:
         """Waits until every answer is of that version."""
         eventually(
-            lambda: {self.recommend()["model_version"] for _ in range(30)} == {version},
+            lambda: all(self.recommend()["model_version"] == version for _ in range(30)),
             f"{version} to be served",
             within=within,
         )

@@ -12,7 +12,8 @@ from flask import Flask
 from rq import get_current_job
 from rq.job import Job
 
-from recsvc import create_app, queues
+from recsvc import queues
+from recsvc.bare import create_bare_app
 from recsvc.config import InvalidSettingError
 
 
@@ -20,7 +21,7 @@ from recsvc.config import InvalidSettingError
 def application() -> Flask:
     """The application of this process, which a wrong setting ends with one message."""
     try:
-        return create_app()
+        return create_bare_app()
     except InvalidSettingError as error:
         sys.exit(f"recsvc: {error}")
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from flask_migrate import Migrate
 from flask_sqlalchemy import SQLAlchemy
 from flask_sqlalchemy.session import Session
 from sqlalchemy import Connection, Engine, MetaData
@@ -54,4 +53,3 @@ class ForgivingSession(Session):
 
 
 db = SQLAlchemy(model_class=Base, session_options={"class_": ForgivingSession, "expire_on_commit": False})
-migrate = Migrate(db=db)

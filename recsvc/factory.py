@@ -25,15 +25,10 @@ from recsvc.api.auth import KEY_SCHEME, TOKEN_SCHEME, identify_callers, public
 from recsvc.api.paths import EncodedSlashes, ShopId
 from recsvc.api.problems import ProblemApi, register
 from recsvc.api.rate_limits import limit_rates
-from recsvc.config import Config, InvalidSettingError
+from recsvc.bare import create_bare_app
+from recsvc.config import Config
 from recsvc.console import serve_console
-from recsvc.extensions import db, migrate
-from recsvc.instruments import Instruments
-from recsvc.logs import configure_logging
-from recsvc.services.attribution import Recorder
-from recsvc.services.observing import Observer
-from recsvc.services.serving import Serving
-from recsvc.storage.database import engine_options, prepare_engine
+from recsvc.storage.migrating import migrate
 
 BASE_PATH = "/api/v1"
 _SWAGGER_FILES = Path(flask_swagger_ui.__file__).parent / "dist"
@@ -52,20 +47,15 @@ def create_app(config: Config | None = None) -> Flask:
     Raises:
         InvalidSettingError: A setting in the environment is wrong.
     """
-    config = config or Config.from_environment()
-    configure_logging(config.log_level, config.log_format)
-    try:
-        config.instance_dir.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InvalidSettingError(
-            f"INSTANCE_DIR got {str(config.instance_dir)!r}; it takes a folder's path ({error.strerror})"
-        ) from error
-    app = Flask(__name__, instance_path=str(config.instance_dir), static_folder=None)
+    app = create_bare_app(config)
+    migrate.init_app(app)
+    _serve_api(app, app.extensions["recsvc.config"])
+    serve_console(app)
+    return app
+
+
+def _serve_api(app: Flask, config: Config) -> None:
     app.config.update(
-        SQLALCHEMY_DATABASE_URI=config.database_url,
-        SQLALCHEMY_ENGINE_OPTIONS=engine_options(
-            config.database_url, config.database_timeout, config.database_connections
-        ),
         MAX_CONTENT_LENGTH=config.max_body_bytes,
         API_TITLE="recsvc",
         API_VERSION="v1",
@@ -75,22 +65,7 @@ def create_app(config: Config | None = None) -> Flask:
         OPENAPI_SWAGGER_UI_PATH="/docs",
         OPENAPI_SWAGGER_UI_URL=f"{BASE_PATH}/docs/assets/",
     )
-    app.extensions["recsvc.config"] = config
-    app.extensions["recsvc.instruments"] = Instruments()
-    app.extensions["recsvc.observer"] = Observer()
-    app.extensions["recsvc.serving"] = Serving()
-    app.extensions["recsvc.recorder"] = Recorder()
     app.json = AnswerProvider(app)
-    db.init_app(app)
-    migrate.init_app(app, db, directory=str(Path(__file__).parent / "migrations"))
-    with app.app_context():
-        prepare_engine(app, db.engine)
-    _serve_api(app, config)
-    serve_console(app)
-    return app
-
-
-def _serve_api(app: Flask, config: Config) -> None:
     app.url_map.converters["shop_id"] = ShopId
     app.url_map.merge_slashes = False
     app.wsgi_app = EncodedSlashes(app.wsgi_app)  # type: ignore[method-assign]

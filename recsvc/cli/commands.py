@@ -11,6 +11,7 @@ from flask import Flask
 from flask.cli import ScriptInfo
 from sqlalchemy.exc import SQLAlchemyError
 
+from recsvc.bare import create_bare_app
 from recsvc.cli import (
     completion,
     config,
@@ -27,14 +28,15 @@ from recsvc.cli import (
 )
 from recsvc.cli.parts import Group
 from recsvc.config import Config, InvalidSettingError
-from recsvc.factory import create_app
 from recsvc.logs import configure_logging
 from recsvc.storage.database import is_unavailable
+from recsvc.storage.migrating import migrate
 
 
 def _create_app() -> Flask:
     config = Config.from_environment()
-    app = create_app(config)
+    app = create_bare_app(config)
+    migrate.init_app(app)
     # What a command prints is for whoever reads its output; what it logs is not, and what it does it prints.
     level = "WARNING" if config.log_level == "INFO" else config.log_level
     configure_logging(level, config.log_format, sys.stderr)

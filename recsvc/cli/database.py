@@ -11,7 +11,7 @@ from alembic.script import ScriptDirectory
 
 from recsvc.cli.parts import Group, as_json, print_json, with_application
 from recsvc.extensions import db as database
-from recsvc.extensions import migrate
+from recsvc.storage.migrating import migrate
 
 
 @click.group(cls=Group)

@@ -12,9 +12,10 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from recsvc import queues
 from recsvc.errors import QueueUnavailableError
-from recsvc.extensions import db, migrate
+from recsvc.extensions import db
 from recsvc.services import registry
 from recsvc.services.serving import serving
+from recsvc.storage.migrating import migrate
 from recsvc.storage.punctuality import answers_within
 from recsvc.storage.queries import items
 

@@ -41,7 +41,7 @@ def recsvc(
 ) -> Callable[..., Outcome]:
     """Runs `recsvc …` and gives its exit code, or message, and what it printed."""
     made = []
-    create = commands.create_app
+    create = commands.cli.create_app
 
     def create_and_keep() -> object:
         made.append(create())

@@ -8,9 +8,12 @@ import os
 import pickle
 import random
 import shutil
+import tempfile
+from pathlib import Path
 
 import pytest
 
+from benchmarks.system import System
 from recsvc.storage.signing import Signer
 
 pytestmark = pytest.mark.processes
@@ -56,22 +59,40 @@ def point_to(system, version, previous):
     replace(system.models / "active.json", json.dumps({"version": version, "previous": previous}).encode())
 
 
+@pytest.fixture(scope="session")
+def trained_twice(sqlite_template):
+    """The folder of an instance with two versions, the first of them active, and their names."""
+    system = System(Path(tempfile.mkdtemp(prefix="recsvc-e2e-")), {})
+    try:
+        shutil.copy(sqlite_template, system.instance / "recsvc.db")
+        system.start_redis()
+        web, worker = system.start_web(), system.start_worker()
+        system.fill()
+        first, second = system.train(), system.train()
+        assert system.call("POST", f"/model-versions/{first}/activate").status_code == 200
+        web.terminate()
+        worker.terminate()
+        yield system.instance, first, second
+    finally:
+        system.stop()
+        shutil.rmtree(system.folder, ignore_errors=True)
+
+
 @pytest.fixture
-def trained(system, eventually):
-    """Two versions, the first of them active and served."""
-    system.start_web(workers=2)
-    system.start_worker()
-    system.fill()
+def trained(make_system, trained_twice, eventually):
+    """Two versions, the first of them active and served by two processes; nobody trains."""
+    instance, first, second = trained_twice
+    system = serve_copy_of(instance, make_system())
     web = system.web
-    first = system.train()
-    eventually(lambda: len(web.events("model_version_served", version=first)) == 2, "both to serve the first")
-    second = system.train()
-    eventually(
-        lambda: len(web.events("model_version_served", version=second)) == 2, "both to serve the other"
-    )
-    assert system.call("POST", f"/model-versions/{first}/activate").status_code == 200
-    eventually(lambda: len(web.events("model_version_served", version=first)) == 4, "both to have gone back")
+    eventually(lambda: len(web.events("model_version_served", version=first)) == 2, "both to serve it")
     return system, first, second
+
+
+def serve_copy_of(instance, system):
+    shutil.copytree(instance, system.instance, dirs_exist_ok=True)
+    system.start_redis()
+    system.start_web(workers=2)
+    return system
 
 
 @pytest.mark.parametrize("damage", DAMAGES)
@@ -98,6 +119,7 @@ def test_the_last_good_version_is_served_where_the_active_one_is_damaged(trained
     assert fresh.events("model_version_refused")
     assert name in system.ready()["model"]
 
+    system.start_worker()
     version = system.train()
     system.web = web
     system.wait_until_served(version)
@@ -130,6 +152,7 @@ def test_versions_deleted_while_they_are_served_stop_nothing(trained, eventually
     eventually(lambda: system.recommend()["strategy"] is not None, "a list")
     assert "cannot be read" in system.ready()["model"]
 
+    system.start_worker()
     assert system.train() not in {first, second}
 
 
@@ -145,6 +168,7 @@ def test_a_damaged_pointer_leaves_the_served_version_in_place_and_a_training_men
     assert system.recommend()["items"]
     assert "active.json" in system.ready()["model"]
 
+    system.start_worker()
     version = system.train()
     assert version not in {first, second}
     system.web = web
@@ -156,6 +180,7 @@ def test_a_web_that_shall_train_on_start_mends_a_damaged_pointer(trained, eventu
     system, first, second = trained
     replace(system.models / "active.json", b'{"version": "2026')
 
+    system.start_worker()
     system.start_web(workers=2, AUTO_TRAIN_ON_STARTUP="true")
 
     eventually(lambda: [run["trigger"] for run in system.runs()].count("startup") == 1, "a run to be made")
@@ -216,6 +241,7 @@ def test_the_web_never_unpickles_what_a_version_holds(trained, eventually):
     for path in ("/recommendations/popular", "/items/book-1/similar", f"/model-versions/{second}"):
         assert system.call("GET", path).status_code == 200
     assert system.ready()["model"] == "ok"
+    system.start_worker()
     assert system.train() not in {first, second}
 
     assert not proof.exists()
@@ -223,23 +249,15 @@ def test_the_web_never_unpickles_what_a_version_holds(trained, eventually):
     assert proof.exists(), "the poison would have worked"
 
 
-def test_a_hundred_random_corruptions_are_noticed_and_stop_no_process(make_system, eventually):
-    system = make_system(RELOAD_INTERVAL=0.05)
-    system.migrate()
-    system.start_redis()
-    web = system.start_web(workers=2)
-    system.start_worker()
-    system.fill()
+def test_a_hundred_random_corruptions_are_noticed_and_stop_no_process(make_system, trained_twice, eventually):
+    instance, good, bad = trained_twice
+    system = serve_copy_of(instance, make_system(RELOAD_INTERVAL=0.05))
+    web = system.web
 
     def both(event, times=1, **values):
         eventually(lambda: len(web.events(event, **values)) == 2 * times, f"both {event} {times} times")
 
-    good = system.train()
     both("model_version_served", version=good)
-    bad = system.train()
-    both("model_version_served", version=bad)
-    assert system.call("POST", f"/model-versions/{good}/activate").status_code == 200
-    both("model_version_served", 2, version=good)
     processes = sorted(web.children())
     chance = random.Random(7)
     files = sorted(file for file in (system.models / bad).iterdir() if file.stat().st_size)

@@ -13,7 +13,7 @@ WITHIN = 5.0  # seconds
 
 @pytest.fixture(params=["database", "s3"])
 def apart(request, make_system, postgresql_url):
-    """A system whose processes each have a disk of their own, with a model store between them."""
+    """A web and a worker that each have a disk of their own, with a model store between them."""
     store = request.getfixturevalue("bucket") if request.param == "s3" else "database"
     system = make_system(
         DATABASE_URL=postgresql_url, MODEL_STORE=store, SECRET_KEY="a secret of these hosts", MODEL_KEEP=2
@@ -25,7 +25,6 @@ def apart(request, make_system, postgresql_url):
 
     system.disk = disk
     system.first = system.start_web(workers=2, **disk("web-1"))
-    system.second = system.start_web(workers=2, **disk("web-2"))
     system.worker = system.start_worker(**disk("worker"))
     system.fill()
     return system
@@ -38,7 +37,7 @@ def versions_on(system, name):
 
 def test_what_a_third_trained_both_serve_within_five_seconds_and_so_what_was_rolled_back(apart, eventually):
     system = apart
-    webs = (system.first, system.second)
+    webs = (system.first, system.start_web(workers=2, **system.disk("web-2")))
 
     def served_by_all(version):
         return all(
@@ -74,10 +73,10 @@ def test_what_a_third_trained_both_serve_within_five_seconds_and_so_what_was_rol
 def test_a_web_that_comes_up_with_an_empty_disk_serves_at_once_and_then_the_model(apart, eventually):
     system = apart
     version = system.train()
-    system.second.kill()
-    shutil.rmtree(system.folder / "web-2")
+    system.first.kill()
+    shutil.rmtree(system.folder / "web-1")
 
-    fresh = system.start_web(workers=2, **system.disk("web-2"))
+    fresh = system.start_web(workers=2, **system.disk("web-1"))
 
     assert system.recommend()["items"]
     eventually(
@@ -90,26 +89,27 @@ def test_a_web_killed_while_it_copies_leaves_nothing_that_is_served(apart, event
     system = apart
 
     def is_served(version):
-        return len(system.second.events("model_version_served", version=version)) == 2
+        return len(system.web.events("model_version_served", version=version)) == 2
 
     first = system.train()
     for _ in range(3):
         run = system.wait_for(system.request_training(), "succeeded")
-        system.second.kill()
-        system.second = system.start_web(workers=2, **system.disk("web-2"))
+        system.web.kill()
+        system.start_web(workers=2, **system.disk("web-1"))
         eventually(lambda run=run: is_served(run["model_version"]), "the model", within=WITHIN)
     assert run["model_version"] != first
 
     # What it was at when it was killed goes with the next version that it copies.
     last = system.train()
     eventually(lambda: is_served(last), "the last model", within=WITHIN)
-    assert not list((system.folder / "web-2" / "models").glob(".*.tmp"))
+    assert not list((system.folder / "web-1" / "models").glob(".*.tmp"))
 
 
 def test_with_another_secret_the_last_good_version_is_served_and_it_is_told(apart, eventually):
     system = apart
+    webs = (system.first, system.start_web(workers=2, **system.disk("web-2")))
     good = system.train()
-    for web in (system.first, system.second):
+    for web in webs:
         eventually(
             lambda web=web: len(web.events("model_version_served", version=good)) == 2, "all to serve it"
         )
@@ -119,7 +119,7 @@ def test_with_another_secret_the_last_good_version_is_served_and_it_is_told(apar
     run = system.wait_for(system.request_training(), "succeeded")
 
     bad = run["model_version"]
-    for web in (system.first, system.second):
+    for web in webs:
         eventually(
             lambda web=web: len(web.events("model_version_refused")) >= 2, "both processes to notice it"
         )

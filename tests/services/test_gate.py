@@ -28,6 +28,8 @@ def compared(users: int, ours, theirs, *differences) -> Comparison:
     )
 
 
+# The gate judges whatever was trained, and these are trained in half the time of all.
+FEW_VOICES = frozenset({"lightfm", "neighbours", "popularity"})
 BETTER = compared(500, (0.2, 0.3), (0.1, 0.2), (0.1, 0.05, 0.15), (0.1, 0.05, 0.15))
 
 
@@ -115,7 +117,9 @@ def test_force_overrides_a_rejection_and_says_so_and_leaves_the_rest_alone():
 @pytest.fixture
 def empty(make_app, sqlite_url):
     """A shop without anything in it."""
-    with make_app(sqlite_url, model_components=16, model_epochs=10).app_context() as pushed:
+    with make_app(
+        sqlite_url, model_components=16, model_epochs=10, voices=FEW_VOICES
+    ).app_context() as pushed:
         yield pushed.app
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import structlog
 from structlog.testing import capture_logs
 
 from recsvc.errors import DamagedVersionError, ModelStoreUnavailableError
@@ -295,7 +296,11 @@ class Shaky(DirectoryStore):
         yield from super().read(version, name)
 
 
-def test_a_store_that_broke_off_amid_a_version_is_asked_again_at_the_next_look(publish, local, store):
+def test_a_store_that_broke_off_amid_a_version_is_asked_again_at_the_next_look(
+    publish, local, store, monkeypatch
+):
+    # A logger keeps the chain that was configured when it was first used, perhaps by another test.
+    monkeypatch.setattr("recsvc.storage.mirror.logger", structlog.get_logger())
     publish("v1")
     shaky = Shaky(store.root)
     shaky.error = ModelStoreUnavailableError("broke off")

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
 
-from sqlalchemy import Connection, Engine, delete, func, insert, select, update
+from sqlalchemy import Connection, Engine, bindparam, delete, func, insert, select, update
 
 from recsvc.errors import NotFoundError
 from recsvc.storage.artifacts import MANIFEST
@@ -19,6 +19,12 @@ from recsvc.storage.models import ModelFileChunk, ModelPointer
 
 _chunk = ModelFileChunk
 _IS_MANIFEST = (_chunk.name == MANIFEST, _chunk.number == 0)
+# Made once: a version is dozens of files, and making this for each took as long as asking.
+_CONTENT = select(_chunk.content).where(
+    _chunk.version == bindparam("version"),
+    _chunk.name == bindparam("name"),
+    _chunk.number == bindparam("number"),
+)
 
 
 class DatabaseStore:
@@ -100,11 +106,8 @@ class DatabaseStore:
 
     def _chunk(self, version: str, name: str, number: int) -> bytes | None:
         with self._engine.connect() as connection:
-            content: bytes | None = connection.scalar(
-                select(_chunk.content).where(
-                    _chunk.version == version, _chunk.name == name, _chunk.number == number
-                )
-            )
+            of_chunk = {"version": version, "name": name, "number": number}
+            content: bytes | None = connection.scalar(_CONTENT, of_chunk)
             return content
 
     def _sweep(self) -> None:
