@@ -15,7 +15,7 @@ from recsvc.storage.database import engine_options, prepare_engine
 
 
 def create_bare_app(config: Config | None = None) -> Flask:
-    """Makes an application without the API and the console, which take a fifth of a process's start.
+    """Makes an application without the API and the console, whose imports are much of a process's start.
 
     Args:
         config: The settings; read from the environment where not given.

@@ -1,4 +1,4 @@
-"""Inner loops that a request waits for, and some of a training: compiled where that can be done, else NumPy's.
+"""Inner loops of requests, and some of a training: compiled where that can be done, else NumPy's.
 
 `plain` says what each does, and `compiled` does the same. After all else that a request does, the code and
 data of every step come from memory again; compiled, a list takes few steps (docs/adr/0021).
