@@ -433,6 +433,11 @@ ctypedef fused whole:
     Py_ssize_t
 
 
+ctypedef fused real:
+    float
+    double
+
+
 def find(const int32_t[::1] known, const int32_t[::1] later, const int64_t[::1] keys):
     cdef Py_ssize_t row, place, length = 0
     room = np.empty(keys.shape[0], np.intp)
@@ -679,17 +684,23 @@ def nearest(
     return room[:distinct], related
 
 
-def best_places(const float[::1] scores, Py_ssize_t most):
-    cdef Py_ssize_t begin, place, count, length = 0, size = scores.shape[0]
+def best_places(const real[::1] scores, Py_ssize_t most):
+    cdef Py_ssize_t begin, end, place, count, length = 0, size = scores.shape[0]
     cdef Py_ssize_t some[AT_ONCE]
     most = min(most, size)
     found = np.empty(most, np.intp)
     cdef Py_ssize_t[::1] chosen = found
-    cdef float[::1] kept = np.empty(most, np.float32)
+    cdef real[::1] kept = np.empty(most, np.float32 if real is float else np.float64)
     for place in range(most):
         length = _offer(kept, chosen, length, most, scores[place], place)
     for begin in range(most, size if most else 0, AT_ONCE):
-        count = collect(&scores[0], begin, min(begin + AT_ONCE, size), kept[0], some)
+        end = min(begin + AT_ONCE, size)
+        if real is float:
+            count = collect(&scores[0], begin, end, kept[0], some)
+        else:
+            count = end - begin
+            for place in range(count):
+                some[place] = begin + place
         for place in some[:count]:
             if scores[place] > kept[0]:
                 length = _offer(kept, chosen, length, most, scores[place], place)
@@ -1311,12 +1322,12 @@ cdef inline Py_ssize_t _up_to(Py_ssize_t item, const Py_ssize_t[::1] ascending, 
     return place
 
 
-cdef inline bint _is_worse(float score, Py_ssize_t item, float other, Py_ssize_t than) noexcept:
+cdef inline bint _is_worse(real score, Py_ssize_t item, real other, Py_ssize_t than) noexcept:
     return score < other or (score == other and item > than)
 
 
 cdef inline Py_ssize_t _offer(
-    float[::1] scores, Py_ssize_t[::1] items, Py_ssize_t length, Py_ssize_t most, float score, Py_ssize_t item
+    real[::1] scores, Py_ssize_t[::1] items, Py_ssize_t length, Py_ssize_t most, real score, Py_ssize_t item
 ) noexcept:
     """Takes an entry that is better than the worst into a heap of so many; returns its new length."""
     cdef Py_ssize_t place
@@ -1331,10 +1342,10 @@ cdef inline Py_ssize_t _offer(
     return length + 1
 
 
-cdef void _sink(float[::1] scores, Py_ssize_t[::1] items, Py_ssize_t place, Py_ssize_t length) noexcept:
+cdef void _sink(real[::1] scores, Py_ssize_t[::1] items, Py_ssize_t place, Py_ssize_t length) noexcept:
     """Restores a heap, the worst on top, in which only the entry at one place may be too high."""
     cdef Py_ssize_t below, item = items[place]
-    cdef float score = scores[place]
+    cdef real score = scores[place]
     while 2 * place + 1 < length:
         below = 2 * place + 1
         if below + 1 < length and _is_worse(scores[below + 1], items[below + 1], scores[below], items[below]):

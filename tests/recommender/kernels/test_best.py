@@ -17,6 +17,12 @@ def test_the_best_come_first(of_kind):
     assert of_kind.best_places(SCORES, 3).tolist() == [1, 3, 2]
 
 
+def test_the_best_are_told_apart_by_what_single_precision_does_not_tell(of_kind):
+    days = 1e9 + np.arange(5.0)  # floats of single precision are 64 apart there
+
+    assert of_kind.best_places(days, 2).tolist() == [4, 3]
+
+
 def test_of_equal_scores_the_first_comes_first(of_kind):
     assert of_kind.best_places(np.zeros(50, np.float32), 5).tolist() == [0, 1, 2, 3, 4]
 
@@ -35,10 +41,11 @@ def test_infinite_scores_are_ranked_too(of_kind):
     assert of_kind.best_places(np.array([1, np.inf, -np.inf, 2], np.float32), 4).tolist() == [1, 3, 0, 2]
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("size", [400, 1_300])
 @pytest.mark.parametrize("seed", range(5))
-def test_the_best_are_the_beginning_of_the_full_stable_sort(of_kind, seed, size):
-    scores = np.random.default_rng(seed).integers(-20, 20, size).astype(np.float32)  # with many ties
+def test_the_best_are_the_beginning_of_the_full_stable_sort(of_kind, seed, size, dtype):
+    scores = np.random.default_rng(seed).integers(-20, 20, size).astype(dtype)  # with many ties
     expected = sorted(range(size), key=lambda place: (-scores[place], place))
 
     for most in (1, 2, 10, 100, size - 1, size, size + 1):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -42,11 +43,11 @@ def nearest(
     return np.unique(np.concatenate([related, allowed(others)])), len(related)
 
 
-def best_places(scores: NDArray[np.float32], most: int) -> NDArray[np.intp]:
+def best_places(scores: NDArray[np.floating[Any]], most: int) -> NDArray[np.intp]:
     """Places of the greatest, the first of equal ones first.
 
     Args:
-        scores: float32 without NaN, shape (c,).
+        scores: float32 or float64 without NaN, shape (c,).
         most: How many.
 
     Returns:
