@@ -17,7 +17,7 @@ from recsvc.recommender.interactions import InteractionColumns, InteractionMatri
 from recsvc.recommender.judging import Judge, Jury, K
 from recsvc.recommender.metrics import evaluate_lists
 from recsvc.recommender.model import Model
-from recsvc.recommender.recency import choose_recency, with_recency
+from recsvc.recommender.recency import choose_recency, fit_plain, with_recency
 from recsvc.recommender.relations import RelatedVoice
 from recsvc.recommender.selection import Selection
 from recsvc.recommender.split import HeldOut, hold_out_after, hold_out_latest
@@ -107,19 +107,23 @@ def choose(
         ValueError: A fit diverged.
     """
     rest = examples if held_out is None else examples.rest_of(matrix, held_out)
-    began = time.perf_counter()
     judge: Judge | None = None
     some: HeldOut | None = None
     histories: Sequence[History]
+    looking = 0.0
     if held_out is None:
         histories = _any_histories(examples)
+        began = time.perf_counter()
     else:
         some, others = _divide(held_out, examples.seed)
         juries = [Jury(examples.histories(part), part.relevant) for part in (some, others)]
-        recency = choose_recency(rest, juries[0], limits, lambda: on_progress(0.0))
+        began = time.perf_counter()
+        plain = fit_plain(rest, limits, lambda: on_progress(0.0))
+        fitted = time.perf_counter()
+        recency = choose_recency(plain, juries[0], examples.threads, lambda: on_progress(0.0))
+        looking = time.perf_counter() - fitted
         juries = [with_recency(jury, recency) for jury in juries]
         judge, histories = Judge(juries[0], juries[1], examples.threads), juries[0].histories
-    looking = time.perf_counter() - began
     voices: dict[str, Voice] = {}
     parameters: dict[str, Parameters] = {}
     share = _shares_of_effort([*limits, "blend"])

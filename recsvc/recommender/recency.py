@@ -9,7 +9,7 @@ import numpy as np
 
 from recsvc.recommender.examples import Examples
 from recsvc.recommender.judging import Jury
-from recsvc.recommender.voice import Parameters
+from recsvc.recommender.voice import Parameters, Voice
 from recsvc.recommender.voices.neighbours import Neighbours
 from recsvc.recommender.voices.popularity import Popularity
 
@@ -23,31 +23,46 @@ def with_recency(jury: Jury, recency: float) -> Jury:
     return replace(jury, histories=[replace(history, recency=recency) for history in jury.histories])
 
 
-def choose_recency(
-    examples: Examples, jury: Jury, limits: Mapping[str, Parameters], on_look: Callable[[], None]
-) -> float:
-    """Finds how much the newest is to count, by plain neighbours, which are the quickest to fit.
+def fit_plain(
+    examples: Examples, limits: Mapping[str, Parameters], on_look: Callable[[], None]
+) -> Neighbours | None:
+    """Fits what it is looked by how much the newest is to count: plain neighbours, the quickest to fit.
+
+    Args:
+        examples: What to learn from.
+        limits: Names of the voices wanted to what settings say of them.
+        on_look: Called often. May raise, which ends the fit.
+
+    Returns:
+        The voice; None where only popularity is wanted, which says the same whatever a history is.
+    """
+    if limits.keys() <= {Popularity.name}:
+        return None
+    allowed = [of_voice["neighbours"] for of_voice in limits.values() if "neighbours" in of_voice]
+    return Neighbours.plain(examples, min([_MOST_NEIGHBOURS, *allowed]), lambda done: on_look())
+
+
+def choose_recency(voice: Voice | None, jury: Jury, threads: int, on_look: Callable[[], None]) -> float:
+    """Finds how much the newest is to count.
 
     Before anything else is chosen, so that all else is chosen for histories as they will count.
 
     Args:
-        examples: What to learn from.
+        voice: As `fit_plain` gave it.
         jury: Who judges, some users at least; histories newest first.
-        limits: Names of the voices wanted to what settings say of them.
+        threads: How many to rank with.
         on_look: Called before each look. May raise, which ends the search.
 
     Returns:
         The exponent of `examples.weights_by_place`; 0 where no other is better beyond what chance makes.
     """
-    if limits.keys() <= {Popularity.name}:
-        return 0.0  # it says the same whatever a history is
-    allowed = [of_voice["neighbours"] for of_voice in limits.values() if "neighbours" in of_voice]
-    voice = Neighbours.plain(examples, min([_MOST_NEIGHBOURS, *allowed]), lambda done: on_look())
-    alike = jury.ndcg(voice, examples.threads)
+    if voice is None:
+        return 0.0
+    alike = jury.ndcg(voice, threads)
     best, most = 0.0, 0.0
     for recency in _CHOICES:
         on_look()
-        gains = with_recency(jury, recency).ndcg(voice, examples.threads) - alike
+        gains = with_recency(jury, recency).ndcg(voice, threads) - alike
         gain = float(gains.mean())
         if gain > max(most, _STANDARD_ERRORS * float(gains.std()) / np.sqrt(len(gains))):
             best, most = recency, gain

@@ -20,7 +20,7 @@ from recsvc.recommender.interactions import InteractionMatrix
 from recsvc.recommender.judging import Jury, K
 from recsvc.recommender.metrics import evaluate_lists
 from recsvc.recommender.model import Model
-from recsvc.recommender.recency import choose_recency, with_recency
+from recsvc.recommender.recency import choose_recency, fit_plain, with_recency
 from recsvc.recommender.selection import Selection
 from recsvc.recommender.split import HeldOut
 from recsvc.recommender.voice import Parameters, Voice
@@ -256,12 +256,16 @@ def try_out(
         voices = {name: voice for name, voice in like.voices.items() if limits[name] == like.limits[name]}
     rest = ground.examples.rest_of(ground.matrix, ground.shown)
     jury = Jury(ground.examples.histories(ground.shown), ground.shown.relevant)
-    recency = like.recency if like is not None else choose_recency(rest, jury, limits, on_progress)
+    threads = ground.examples.threads
+    if like is not None:
+        recency = like.recency
+    else:
+        recency = choose_recency(fit_plain(rest, limits, on_progress), jury, threads, on_progress)
     jury = with_recency(jury, recency)
 
     def judge(voice: Voice) -> float:
         on_progress()
-        return float(jury.ndcg(voice, ground.examples.threads).mean())
+        return float(jury.ndcg(voice, threads).mean())
 
     for name in sorted(limits.keys() - voices.keys()):
         found = known_voices()[name].choose(rest, judge, limits[name], lambda done: on_progress())
@@ -273,7 +277,7 @@ def try_out(
         jury.relevant,
         rest.counts > 0,
         seed=ground.examples.seed,
-        threads=ground.examples.threads,
+        threads=threads,
         on_progress=lambda done: on_progress(),
     )
     model = assemble(ground.matrix, rest, speaking, blend)

@@ -13,7 +13,7 @@ from recsvc.recommender.examples import Examples, History
 from recsvc.recommender.interactions import EventScale, InteractionColumns, build_matrix
 from recsvc.recommender.judging import Jury
 from recsvc.recommender.metrics import evaluate_lists
-from recsvc.recommender.recency import choose_recency, with_recency
+from recsvc.recommender.recency import choose_recency, fit_plain, with_recency
 from recsvc.recommender.split import HeldOut, hold_out_latest
 
 USERS, SERIES, LENGTH, READ = 200, 12, 10, 3
@@ -58,6 +58,10 @@ def told(shop_of_series):
     return examples.rest_of(matrix, held_out), Jury(examples.histories(held_out), held_out.relevant)
 
 
+def chosen(rest, jury, limits, on_look) -> float:
+    return choose_recency(fit_plain(rest, limits, on_look), jury, 1, on_look)
+
+
 def reordered(jury, order) -> Jury:
     return replace(
         jury,
@@ -70,7 +74,7 @@ def reordered(jury, order) -> Jury:
 
 
 def test_where_the_next_thing_goes_with_the_newest_it_counts_more(told):
-    assert choose_recency(*told, NEIGHBOURS, ignore) > 0
+    assert chosen(*told, NEIGHBOURS, ignore) > 0
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -79,22 +83,20 @@ def test_where_the_order_is_made_by_chance_all_count_alike(told, seed):
 
     shuffled = reordered(jury, np.random.default_rng(seed).permutation)
 
-    assert choose_recency(rest, shuffled, NEIGHBOURS, ignore) == 0
+    assert chosen(rest, shuffled, NEIGHBOURS, ignore) == 0
 
 
 def test_where_the_next_thing_goes_with_the_oldest_all_count_alike(told):
     rest, jury = told
 
-    assert (
-        choose_recency(rest, reordered(jury, lambda length: np.arange(length)[::-1]), NEIGHBOURS, ignore) == 0
-    )
+    assert chosen(rest, reordered(jury, lambda length: np.arange(length)[::-1]), NEIGHBOURS, ignore) == 0
 
 
 def test_popularity_which_hears_no_history_needs_none_of_it(told):
     def stop() -> None:
         raise AssertionError("nothing is to be looked at")
 
-    assert choose_recency(*told, {"popularity": {"neighbours": 50}}, stop) == 0
+    assert chosen(*told, {"popularity": {"neighbours": 50}}, stop) == 0
 
 
 def test_whoever_is_told_of_looks_can_end_the_search(told):
@@ -102,7 +104,7 @@ def test_whoever_is_told_of_looks_can_end_the_search(told):
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        choose_recency(*told, NEIGHBOURS, stop)
+        chosen(*told, NEIGHBOURS, stop)
 
 
 @dataclass(frozen=True)
@@ -131,14 +133,14 @@ class Judged(Jury):
 def test_the_best_is_chosen_of_what_is_better_by_two_standard_errors(told, found, expected):
     rest, jury = told
 
-    assert choose_recency(rest, Judged(jury.histories, jury.relevant, found), NEIGHBOURS, ignore) == expected
+    assert chosen(rest, Judged(jury.histories, jury.relevant, found), NEIGHBOURS, ignore) == expected
 
 
 def test_it_keeps_to_the_neighbours_that_memory_is_wanted_for(told):
     rest, jury = told
     judged = Judged(jury.histories, jury.relevant)
 
-    choose_recency(rest, judged, {"als": {"neighbours": 7}}, ignore)
+    chosen(rest, judged, {"als": {"neighbours": 7}}, ignore)
 
     assert set(judged.most_related) == {7}
 
