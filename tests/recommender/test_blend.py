@@ -138,6 +138,28 @@ def test_the_voice_that_knows_gets_the_weight_and_noise_none_that_changes_a_list
         assert set(np.argsort(-blended)[:3].tolist()) == set(relevant[user].tolist())
 
 
+@pytest.mark.parametrize("decoy", ["seen", "cold"])
+def test_what_no_list_could_hold_takes_no_place_from_what_was_held_out(history_of, decoy):
+    """One voice prefers what no list holds to what was held out; the other what all lists may hold."""
+    users, held_out, open_item, cold_item = 40, 50, 51, 59
+    rows_of = {name: np.zeros((ITEMS, ITEMS)) for name in ("fooled", "right")}
+    for rows in rows_of.values():
+        rows[:, held_out] = 1
+    rows_of["fooled"][:, open_item] = 5
+    seen, nobodys = np.arange(ITEMS), np.full(ITEMS, cold_item)
+    rows_of["right"][np.arange(ITEMS), seen if decoy == "seen" else nobodys] = 5
+
+    blend = learn(
+        {name: Told(rows) for name, rows in rows_of.items()},
+        [history_of({user: 1}) for user in range(users)],
+        [np.array([held_out])] * users,
+        is_hot=np.arange(ITEMS) != cold_item,
+    )
+
+    assert blend.weights[:, 0].tolist() == [0] * len(blend.weights)
+    assert blend.weights[:, 1].min() > 0
+
+
 def test_a_length_that_few_histories_have_has_no_weights_of_its_own(oracle_and_noise, history_of):
     # 40 users like three items or more, and 20 of them ten: fewer than 30.
     voices, relevant = oracle_and_noise
