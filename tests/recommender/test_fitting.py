@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import numpy as np
 import pytest
 
@@ -78,6 +80,32 @@ def test_two_tastes_are_told_apart_from_choice_to_list(two_tastes, history_of):
         items, scores = model.recommend(history, 10, unseen(model, history))
         assert (items % 2 == taste).all()
         assert np.isfinite(scores).all()
+
+
+def test_what_is_fitted_to_look_by_is_a_fit_and_looks_are_judging(labelled, monkeypatch):
+    columns, matrix, examples = prepared(80, 40, labelled)
+    now = 0.0
+    monkeypatch.setattr(time, "perf_counter", lambda: now)
+    look, fit = fitting.Jury.ndcg, fitting.fit_plain
+    looks = 0
+
+    def look_for_ten_seconds(*given):
+        nonlocal now, looks
+        now, looks = now + 10, looks + 1
+        return look(*given)
+
+    def fit_for_a_thousand(*given):
+        nonlocal now
+        now += 1_000
+        return fit(*given)
+
+    monkeypatch.setattr(fitting.Jury, "ndcg", look_for_ten_seconds)
+    monkeypatch.setattr(fitting, "fit_plain", fit_for_a_thousand)
+
+    held_out = fitting.hold_out(matrix, columns, seed=1)
+    choice = fitting.choose(matrix, examples, held_out, {"neighbours": LIMIT}, ignore)
+
+    assert (choice.fit_seconds, choice.judging_seconds) == (1_000, 10 * looks)
 
 
 def test_what_was_chosen_says_how_good_it_is(two_tastes):
