@@ -146,7 +146,7 @@ class TestInTheDatabase:
             ]
             db.session.execute(insert(ModelFileChunk), rows)
 
-    @pytest.mark.parametrize("seed", range(5, 8))
+    @pytest.mark.parametrize("seed", range(5, 10))
     def test_of_damaged_versions_in_the_database_none_is_served(self, two, seed, tmp_path):
         good, bad = two
         store, signer = registry.model_store(), registry.signer()
