@@ -11,6 +11,7 @@ import tempfile
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -114,16 +115,13 @@ def make_system(request: pytest.FixtureRequest) -> Iterator[MakeSystem]:
     """Makes a system with settings; all it started is stopped in the end, and shown where the test failed."""
     systems: list[System] = []
     request.node.systems = systems
+    with ExitStack() as stack:
 
-    def make(**settings: Any) -> System:
-        system = System(Path(tempfile.mkdtemp(prefix="recsvc-e2e-")), settings)
-        systems.append(system)
-        return system
+        def make(**settings: Any) -> System:
+            systems.append(stack.enter_context(_temporary_system(**settings)))
+            return systems[-1]
 
-    yield make
-    for system in systems:
-        system.stop()
-        shutil.rmtree(system.folder, ignore_errors=True)
+        yield make
 
 
 @pytest.fixture
@@ -139,8 +137,7 @@ def system(make_system: MakeSystem, sqlite_template: Path) -> System:
 @pytest.fixture(scope="session")
 def lasting_system() -> Iterator[System]:
     """A web that serves a model, and no worker: for tests that keep to users and items of their own."""
-    system = System(Path(tempfile.mkdtemp(prefix="recsvc-e2e-")), {"ATTRIBUTION_SAMPLE": 1})
-    try:
+    with _temporary_system(ATTRIBUTION_SAMPLE=1) as system:
         system.migrate()
         system.start_redis()
         system.start_web(workers=2)
@@ -148,6 +145,29 @@ def lasting_system() -> Iterator[System]:
         system.fill()
         system.train()
         worker.terminate()
+        yield system
+
+
+@pytest.fixture(scope="session")
+def trained_twice(sqlite_template: Path) -> Iterator[tuple[Path, str, str]]:
+    """The folder of an instance, where nothing runs, and its two versions, the first of them active."""
+    with _temporary_system() as system:
+        shutil.copy(sqlite_template, system.instance / "recsvc.db")
+        system.start_redis()
+        system.start_web()
+        system.start_worker()
+        system.fill()
+        first, second = system.train(), system.train()
+        assert system.call("POST", f"/model-versions/{first}/activate").status_code == 200
+        for process in reversed(system.processes):
+            process.terminate()
+        yield system.instance, first, second
+
+
+@contextmanager
+def _temporary_system(**settings: Any) -> Iterator[System]:
+    system = System(Path(tempfile.mkdtemp(prefix="recsvc-e2e-")), settings)
+    try:
         yield system
     finally:
         system.stop()

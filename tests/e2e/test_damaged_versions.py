@@ -8,12 +8,9 @@ import os
 import pickle
 import random
 import shutil
-import tempfile
-from pathlib import Path
 
 import pytest
 
-from benchmarks.system import System
 from recsvc.storage.signing import Signer
 
 pytestmark = pytest.mark.processes
@@ -57,25 +54,6 @@ def replace(file, content):
 
 def point_to(system, version, previous):
     replace(system.models / "active.json", json.dumps({"version": version, "previous": previous}).encode())
-
-
-@pytest.fixture(scope="session")
-def trained_twice(sqlite_template):
-    """The folder of an instance with two versions, the first of them active, and their names."""
-    system = System(Path(tempfile.mkdtemp(prefix="recsvc-e2e-")), {})
-    try:
-        shutil.copy(sqlite_template, system.instance / "recsvc.db")
-        system.start_redis()
-        web, worker = system.start_web(), system.start_worker()
-        system.fill()
-        first, second = system.train(), system.train()
-        assert system.call("POST", f"/model-versions/{first}/activate").status_code == 200
-        web.terminate()
-        worker.terminate()
-        yield system.instance, first, second
-    finally:
-        system.stop()
-        shutil.rmtree(system.folder, ignore_errors=True)
 
 
 @pytest.fixture
