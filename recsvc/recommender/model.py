@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -10,15 +10,18 @@ from numpy.typing import NDArray
 
 from recsvc.recommender.diversity import diverse, pool_size
 from recsvc.recommender.examples import History
+from recsvc.recommender.factors import FactorOpinion
+from recsvc.recommender.kernels import best_places
 from recsvc.recommender.keys import locate
 from recsvc.recommender.newcomers import Newcomers
-from recsvc.recommender.relations import RelatedOpinion
+from recsvc.recommender.relations import RelatedOpinion, RelatedVoice
 from recsvc.recommender.scoring import Prepared, Scoring
 from recsvc.recommender.selection import Selection
 from recsvc.recommender.voices.popularity import Popularity
 
 _SCORED_WHOLE = 1_500  # so many items are scored without a search for candidates
-_RELATED = 200  # candidates related to the history
+_SCORED_WHOLE_IF_FEW = 50_000  # the same where few are related, which takes milliseconds
+_RELATED = 200  # candidates related to the history; half of them are few
 _POPULAR = 30
 _COLD = 30
 _COMPARED_AT_ONCE = 10_000
@@ -111,16 +114,19 @@ class Model(Scoring):
 
         Returns:
             Item indexes, best first, as many as there are up to k; their scores. None of them where nothing
-            is known of the item.
+            is known of the item, or of any but how popular it is.
         """
+        nothing = np.empty(0, np.intp), np.empty(0, np.float32)
         if self.is_cold(item):
             place = int(locate(newcomers.indexes, np.array([item]))[0])
             if self.hybrid is None or place < 0 or not newcomers.has_features[place]:
-                return np.empty(0, np.intp), np.empty(0, np.float32)
+                return nothing
             candidates = selection.everything()
             scores = self._cosines(candidates, item, newcomers)
         else:
-            prepared = self.prepare(History(np.array([item]), np.ones(1, np.float32)), newcomers)
+            prepared = self._prepare_alone(item, newcomers)
+            if prepared is None:
+                return nothing
             candidates = self._candidates(k, selection, prepared)
             scores = self._likeness(prepared, candidates)
             if selection.groups is not None and len(selection.best(candidates, scores, k)) < k:
@@ -143,11 +149,25 @@ class Model(Scoring):
         chosen = diverse(scores, vectors, k, diversity)
         return items[chosen], scores[chosen]
 
+    def _prepare_alone(self, item: int, newcomers: Newcomers) -> Prepared | None:
+        """What the model makes of an item as a whole history; None where no voice reads histories."""
+        readers = [place for place, name in enumerate(self.voices) if name != Popularity.name]
+        if not readers:
+            return None
+        prepared = self.prepare(History(np.array([item]), np.ones(1, np.float32)), newcomers)
+        if prepared.weights[readers].any():
+            return prepared
+        # What foretells nothing of so short a history still says what is alike.
+        voices = list(self.voices.values())
+        chosen = next((place for place in readers if isinstance(voices[place], RelatedVoice)), readers[0])
+        return replace(prepared, weights=np.eye(len(voices))[chosen])
+
     def _likeness(self, prepared: Prepared, items: NDArray[np.intp]) -> NDArray[np.float32]:
         scores: NDArray[np.float32] = self.terms(prepared, items).by_history[0]
         newcomers = prepared.newcomers
-        nameless = newcomers.indexes[~newcomers.has_features]
-        scores[np.isin(items, nameless)] = scores.min(initial=0.0) - 1
+        cold = self.cold_among(items)
+        nameless = cold[~np.isin(items[cold], newcomers.indexes[newcomers.has_features])]
+        scores[nameless] = scores.min(initial=0.0) - 1
         return scores
 
     def _cosines(self, items: NDArray[np.intp], item: int, newcomers: Newcomers) -> NDArray[np.float32]:
@@ -172,9 +192,27 @@ class Model(Scoring):
         if prepared.of_hybrid is not None and len(prepared.newcomers.indexes):
             vector = prepared.of_hybrid.vector
             others.append(prepared.newcomers.best(vector, _COLD + k))
-        found, related = selection.nearest(near, np.concatenate(others), max(_RELATED, 2 * k))
-        # What is left after the filters may be little: then look at everything rather than give a short list.
-        return found if related and len(found) >= min(k + _POPULAR, choice) else selection.everything()
+        wanted = max(_RELATED, 2 * k)
+        found, related = selection.nearest(near, np.concatenate(others), wanted)
+        return found if 2 * related >= wanted else self._unrelated(found, wanted, selection, prepared)
+
+    def _unrelated(
+        self, found: NDArray[np.intp], wanted: int, selection: Selection, prepared: Prepared
+    ) -> NDArray[np.intp]:
+        """Candidates where relations lead to few: everything, or what a voice of factors puts first."""
+        allowed = selection.everything()
+        heard = [
+            opinion
+            for opinion, weight in zip(prepared.opinions.values(), prepared.weights.tolist(), strict=True)
+            if isinstance(opinion, FactorOpinion) and weight > 0
+        ]
+        if len(allowed) <= _SCORED_WHOLE_IF_FEW or not heard:
+            return allowed
+        # One of them, the shortest: each reads embeddings of the whole catalogue.
+        quickest = min(heard, key=lambda opinion: len(opinion.vector))
+        own = allowed[allowed < len(self)]
+        foretold = own[best_places(quickest.score(own), wanted)]
+        return np.union1d(found, foretold)
 
     def _near(self, prepared: Prepared) -> NDArray[np.float32] | None:
         """How much each item is related to a history, shape (n,); None where no voice tells."""

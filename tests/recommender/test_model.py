@@ -414,6 +414,35 @@ def test_with_related_voices_of_no_weight_they_still_find_candidates(
     assert items.tolist() == expected[expected != 5][:5].tolist()
 
 
+@pytest.fixture
+def little_related(model_of, hybrid_of, popularity_of) -> Model:
+    """2,000 items, the first the most popular: 0 is related to 1, and of one taste with 1990."""
+    likes = np.arange(WIDE, 0, -1)
+    relations = np.zeros((WIDE, WIDE), np.float32)
+    relations[0, 1] = 1
+    tastes = np.isin(np.arange(WIDE), [0, 1990])[:, None].astype(float)
+    voices = {
+        "lightfm": hybrid_of(tastes),
+        "neighbours": neighbours_of(relations),
+        "popularity": popularity_of(likes),
+    }
+    return model_of(likes.tolist(), voices, [10, 0.1, 0.001])
+
+
+@pytest.mark.parametrize("scored_whole", [50_000, 100])
+def test_where_few_items_are_related_what_a_voice_of_factors_puts_first_is_found(
+    monkeypatch, little_related, history_of, scored_whole
+):
+    monkeypatch.setattr(module, "_SCORED_WHOLE_IF_FEW", scored_whole)
+    chosen = selection(WIDE, excluded=[0])
+
+    items, _ = little_related.recommend(history_of({0: 1}), 3, chosen)
+    alike, _ = little_related.similar(0, 2, chosen, little_related.newcomers)
+
+    assert items.tolist() == [1990, 1, 2] == brute(little_related, history_of({0: 1}), chosen, 3)
+    assert alike.tolist() == [1990, 1]
+
+
 # --- alike
 
 
@@ -426,6 +455,37 @@ def test_what_is_alike_to_a_hot_item_is_what_it_adds_to_scores(model_of, popular
 
     assert items.tolist() == [2, 3]
     assert scores.tolist() == [1.5, 1]  # and nothing of popularity
+
+
+@pytest.mark.parametrize("weights", [[0, 1], [0, 0]])
+def test_where_no_voice_that_reads_histories_is_heard_what_is_alike_is_found_by_one(
+    model_of, popularity_of, weights
+):
+    related = neighbours_of([[0, 1, 3, 2], [1, 0, 0, 0], [0, 0, 0, 0], [0, 0, 0, 0]])
+    likes = [5, 4, 3, 2]
+    model = model_of(likes, {"neighbours": related, "popularity": popularity_of(likes)}, weights)
+
+    items, _ = model.similar(0, 3, selection(4, excluded=[0]), model.newcomers)
+
+    assert items.tolist() == [2, 3, 1]
+
+
+def test_where_only_what_is_popular_is_known_nothing_is_alike(model_of, popularity_of):
+    model = model_of([5, 4, 3], {"popularity": popularity_of([5, 4, 3])}, [1])
+
+    items, _ = model.similar(0, 2, selection(3, excluded=[0]), model.newcomers)
+
+    assert items.tolist() == []
+
+
+def test_what_is_unlike_an_item_comes_before_what_nothing_is_known_of(model_of, popularity_of):
+    related = neighbours_of([[0, -1, 2, 0, 0], *np.zeros((4, 5))])
+    likes = [5, 4, 3, 0, 2]
+    model = model_of(likes, {"neighbours": related, "popularity": popularity_of(likes)}, [1, 0])
+
+    items, _ = model.similar(0, 4, selection(5, excluded=[0]), model.newcomers)
+
+    assert items.tolist() == [2, 4, 1, 3]
 
 
 def test_what_is_alike_to_a_cold_item_is_what_has_an_embedding_in_its_direction(model_of, hybrid_of):
