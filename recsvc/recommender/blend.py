@@ -140,7 +140,7 @@ def learn_blend(
         on_progress: Told the part that is done, 0 to 1. May raise, which ends the search.
     """
     random = np.random.default_rng(seed)
-    moments = _Moments(voices)
+    moments = _Moments(voices, histories[0], is_hot)
     gathered = _gather(
         voices, histories, histories, relevant, is_hot=is_hot, threads=threads, moments=moments
     )
@@ -177,10 +177,16 @@ def learn_blend(
 
 
 class _Moments:
-    """Sums over users and hot items from which deviations and regressions are computed."""
+    """Sums over users and hot items from which deviations and regressions are computed.
 
-    def __init__(self, voices: Mapping[str, Voice]) -> None:
+    Scores are counted from one of the voice's own: the squares of great ones that are all alike would tell
+    of nothing but rounding.
+    """
+
+    def __init__(self, voices: Mapping[str, Voice], history: History, is_hot: NDArray[np.bool_]) -> None:
         names = list(voices)
+        first = int(np.argmax(is_hot))
+        self.origins = np.array([voice.score_all([history])[0, first] for voice in voices.values()])
         self.cold = next((names.index(name) for name in names if voices[name].speaks_of_cold), None)
         self.count = 0.0
         self.sums, self.squares, self.products = np.zeros((3, len(names)))
@@ -188,6 +194,8 @@ class _Moments:
     def of(self, scores: Sequence[NDArray[np.float32]], is_hot: NDArray[np.bool_]) -> NDArray[np.float64]:
         """What some users' scores add: how many, their sums, squares and products, shape (4, voices)."""
         hot = [of_voice.compress(is_hot, axis=1) for of_voice in scores]
+        for of_voice, origin in zip(hot, self.origins, strict=True):
+            np.subtract(of_voice, origin, out=of_voice)
         beside = hot[self.cold] if self.cold is not None else np.zeros_like(hot[0])
         # Rows are added up in single precision, as fast as they come from memory, and their sums in double.
         by_row = [
@@ -211,10 +219,11 @@ class _Moments:
         return np.where(deviations > 0, deviations, 1.0)
 
     def regressions(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        means = self.sums / self.count
+        from_origins = self.sums / self.count
+        means = self.origins + from_origins
         if self.cold is None:
             return np.zeros(len(means), np.float32), means.astype(np.float32)
-        covariances = self.products / self.count - means * means[self.cold]
+        covariances = self.products / self.count - from_origins * from_origins[self.cold]
         variance = covariances[self.cold]
         slopes = np.maximum(covariances / variance, 0) if variance > 0 else np.zeros(len(means))
         slopes[self.cold] = 1.0

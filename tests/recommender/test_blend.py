@@ -83,6 +83,25 @@ def test_a_voice_that_says_the_same_of_all_items_is_left_on_its_scale(history_of
     assert blend.weights.tolist() == [pytest.approx([0.5, 0.5])]
 
 
+@pytest.mark.parametrize(("items", "said"), [(4_000, 3.3), (40_981, 0.1), (40_981, 1.0986123)])
+def test_rounding_is_not_taken_for_what_tells_items_apart(history_of, items, said):
+    rows = np.full((12, items), said)
+    voices = {"a": Told(rows), "b": Told(np.tile(np.arange(items) % 2, (12, 1)))}
+
+    blend = learn(voices, [history_of({user: 1}) for user in range(12)], None)
+
+    assert blend.weights[0, 0] == 0.5
+
+
+def test_a_voice_whose_scores_are_near_to_each_other_is_brought_to_the_scale_of_others(history_of):
+    # 100 apart from 0, and 1 from each other: a deviation of 0.5.
+    voices = {"a": Told(np.array([[100.0, 101.0]])), "b": Told(np.array([[0.0, 2.0]]))}
+
+    blend = learn(voices, [history_of({0: 1})], None)
+
+    assert blend.weights.tolist() == [pytest.approx([1, 0.5], rel=1e-3)]
+
+
 def test_slope_and_offset_are_those_of_the_regression_on_the_voice_that_speaks_of_cold_items(history_of):
     # Over hot items (0, 1, 2, 3) to (1, 3, 5, 7): slope 2, offset 1. To (3, 2, 1, 0): falling, so the mean.
     # The last item is cold, and not among them.
