@@ -72,13 +72,17 @@ class Newcomers:
         Returns:
             Scores, shape (…, c), and which of the items have features, shape (c,).
         """
-        places = self._places(items)
-        have_features = self.has_features[places]
+        have_features = self.are_foretold(items)
         if not len(self.later):
             assert self.hybrid is not None
             return products(vectors, self.hybrid.embeddings, items) + self.hybrid.biases[items], have_features
         known = self._known(items)
         return vectors @ known[:, :-1].T + known[:, -1], have_features
+
+    def are_foretold(self, items: NDArray[np.intp]) -> NDArray[np.bool_]:
+        """Which of some newcomers the model knows a feature of, shape (c,)."""
+        found: NDArray[np.bool_] = self.has_features[self._places(items)]
+        return found
 
     def best(self, vector: NDArray[np.float32], most: int) -> NDArray[np.intp]:
         """Indexes of the best for a user, of those that came last.

@@ -194,11 +194,13 @@ class Scoring:
             if len(features):
                 weight = weights[list(self.voices).index(LightFMHybrid.name)]
                 by_features[:, are_hot] = np.float32(weight) * self.hybrid.products(features, hot)
-            if len(are_cold):
+            # An item of which nothing is known has no score of its own: nothing adds to it.
+            foretold = are_cold[prepared.newcomers.are_foretold(items[are_cold])]
+            if len(foretold):
                 weight = np.float32(weights @ self.blend.slopes)
-                embeddings = prepared.newcomers.embeddings_of(items[are_cold])
-                by_history[:, are_cold] = weight * (prepared.of_hybrid.parts @ embeddings.T)
-                by_features[:, are_cold] = weight * (features @ embeddings.T)
+                embeddings = prepared.newcomers.embeddings_of(items[foretold])
+                by_history[:, foretold] = weight * (prepared.of_hybrid.parts @ embeddings.T)
+                by_features[:, foretold] = weight * (features @ embeddings.T)
         return Terms(by_history, by_features, of_voices)
 
     def scores_without_each(

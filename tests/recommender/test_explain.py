@@ -170,6 +170,23 @@ def test_a_list_of_cold_items_alone_can_be_told(shop_model, history_of):
         assert {because for because, _, _ in reasons} == {"item_feature", "popular"}
 
 
+def test_nothing_that_a_user_did_or_is_speaks_for_an_item_of_which_nothing_is_known(shop_model, history_of):
+    """It only fills the list, whatever the mean of all items would be to the user."""
+    newcomers = shop_model.introduce(shop_model.foretell([[], [77], [3]]))
+    items = np.array([3, 283, 290, 291, 292])
+
+    labels = [*features_of(items[:2]), [], [77], [3]]
+
+    hot, cold, *nameless, later = told(
+        shop_model, history_of({8: 1, 13: 2, 18: -1}, [3]), items, labels, newcomers
+    )
+
+    assert nameless == [[("popular", -1, 1.0)]] * 2
+    assert {because for because, _, _ in hot} >= {"interaction", "user_feature"}
+    assert {because for because, _, _ in cold} >= {"item_feature", "user_feature"}
+    assert {because for because, _, _ in later} >= {"item_feature", "user_feature"}
+
+
 def test_where_the_model_learned_no_feature_a_new_item_with_one_can_be_told(model_of, hybrid_of, history_of):
     model = model_of([1, 1], {"lightfm": hybrid_of([[1, 0], [0, 1]])}, [1], slopes=[1])
     newcomers = model.introduce(model.foretell([[77]]))
