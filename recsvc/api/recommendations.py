@@ -48,7 +48,10 @@ def recommend_to_user(query: dict[str, Any]) -> Any:
 @blueprint.arguments(schemas.SessionRequest)
 @blueprint.response(200, schemas.RecommendationsSchema, example=_without_reasons(None, "folded_in"))
 def recommend_to_session(body: dict[str, Any]) -> Any:
-    """Recommend items to a visitor without an account. Nothing is stored."""
+    """Recommend items to a visitor without an account. Nothing is stored.
+
+    A visitor who looked only at items that came after the last training gets what is popular.
+    """
     return recommending.for_session(body.pop("item_ids"), Filters(**body))
 
 

@@ -92,6 +92,11 @@ def test_an_item_that_the_model_does_not_know_takes_nobodys_place(done):
     assert [taste.events[key] for key in taste.item_keys] == [PURCHASE, "view"]
 
 
+def test_items_that_came_after_the_training_tell_nothing_of_a_taste(done):
+    assert taste_of_user(serving().view(), replace(done, item_keys=(999,) * 6), []) is None
+    assert taste_of_session(serving().view(), [999]) is None
+
+
 def test_what_a_rating_says_depends_on_its_value(done):
     codes = (event_book().codes["rating"],) * 6
     rated = replace(

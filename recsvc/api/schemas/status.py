@@ -48,7 +48,11 @@ class DataSchema(Schema):
 
 
 class AudienceSchema(Schema):
-    """About how many known users get which kind of list."""
+    """About how many known users get which kind of list.
+
+    Somebody who likes only items that came after the last training is counted as `folded_in`, and gets what
+    is popular until the next one.
+    """
 
     personal = fields.Integer(
         required=True, metadata={"description": "Their likes were in the training data.", "example": 1_690}
