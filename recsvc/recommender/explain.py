@@ -35,8 +35,9 @@ def explain(
 
     A score is a sum over the history, the user's features, and what is the same for all users: it is divided
     among the terms that are positive. An item that nobody likes yet is scored through its own features, and
-    divided among them. An interaction is named only if the item's score falls when it is taken out of the
-    history and everything is scored anew; what else the history adds is told as one.
+    divided among them. An interaction is named only if the item's score falls, by more than it is rounded
+    by, when it is taken out of the history and everything is scored anew; what else the history adds is told
+    as one.
 
     Args:
         model: What ranked them.

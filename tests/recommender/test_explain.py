@@ -84,6 +84,16 @@ def test_of_whom_nothing_is_known_is_told_that_it_is_popular(shop_model, history
     assert reasons == [[("popular", -1, 1.0)]] * 2
 
 
+def test_where_a_score_is_the_same_without_it_no_interaction_is_named(model_of, hybrid_of, history_of):
+    # Of items that are all alike, LightFM's vector is stretched to the same, whichever is taken out.
+    model = model_of([1] * 6, {"lightfm": hybrid_of([[0.37]] * 6)}, [1])
+    random = np.random.default_rng(2)
+
+    for _ in range(20):
+        history = history_of(dict(enumerate(random.uniform(0.2, 3, 5).tolist())))
+        assert told(model, history, np.array([5]), [[]]) == [[("history", -1, 1.0)]]
+
+
 def test_history_and_popularity_have_the_shares_of_their_terms(
     model_of, hybrid_of, popularity_of, history_of
 ):

@@ -9,7 +9,7 @@ import numpy as np
 
 from recsvc.recommender.kernels import plain
 
-from libc.math cimport copysignf, fabsf, isnan, log2f, sqrt
+from libc.math cimport copysignf, fabs, fabsf, isnan, log2f, sqrt
 from libc.stdint cimport int8_t, int32_t, int64_t, uint8_t
 
 cdef extern from *:
@@ -428,6 +428,8 @@ cdef enum:
     ASIDE = 16  # sums of what is of no use: one alone would be waited for
     FEW = 100  # items of a history; of more, what LAPACK takes to begin is little
 
+cdef double ROUNDING = plain.ROUNDING
+
 ctypedef fused whole:
     int32_t
     Py_ssize_t
@@ -839,7 +841,7 @@ def parts_of_scores(
 ):
     cdef Py_ssize_t items = by_history.shape[0], features = by_features.shape[0], named = greatest.shape[0]
     cdef Py_ssize_t row, column, place, count = scores.shape[0]
-    cdef double added, of_history, of_named
+    cdef double added, of_history, of_named, size
     if (
         by_history.shape[1] != count
         or by_features.shape[1] != count
@@ -857,20 +859,23 @@ def parts_of_scores(
     cdef double[:, ::1] parts = found
     for column in range(count):
         added = of_history = of_named = 0
+        size = fabs(scores[column])
         for row in range(items):
             added += by_history[row, column]
+            size += fabs(by_history[row, column])
             of_history += max(by_history[row, column], 0)
+        for row in range(features):
+            added += by_features[row, column]
+            size += fabs(by_features[row, column])
+            parts[named + 1 + row, column] = max(by_features[row, column], 0)
         for row in range(named):
             place = greatest[row, column]
             if not 0 <= place < items or rows[place] == NOWHERE:
                 raise IndexError(f"place {place} is none of those without which there are scores")
-            if not without[rows[place], column] >= scores[column]:
+            if not without[rows[place], column] >= scores[column] - ROUNDING * size:
                 parts[row, column] = max(by_history[place, column], 0)
                 of_named += parts[row, column]
         parts[named, column] = max(of_history - of_named, 0)
-        for row in range(features):
-            added += by_features[row, column]
-            parts[named + 1 + row, column] = max(by_features[row, column], 0)
         parts[named + 1 + features, column] = max(scores[column] - added, 0)
     return found
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+ROUNDING = 1e-6  # of the size of all that a score is the sum of: a fall by less may come of float32 alone
+
 
 def greatest(added: NDArray[np.float32], most: int) -> NDArray[np.intp]:
     """Places of the greatest of each column, the first of equal ones first.
@@ -30,7 +32,8 @@ def parts_of_scores(
     """Divides scores among what speaks for them.
 
     An item of the history that adds to a score has a part of its own only where it is one of those that add
-    most, and the score falls without it; where the score without it is not known (NaN), it does.
+    most, and the score falls without it by more than what it is rounded by; where the score without it is not
+    known (NaN), it does.
 
     Args:
         by_history: float32, shape (h, c): what each item of the history adds.
@@ -49,16 +52,16 @@ def parts_of_scores(
         ValueError: The shapes do not belong together.
     """
     named, features = len(greatest), len(by_features)
-    falls = ~(without >= scores)
     columns = np.arange(len(scores))
+    terms = np.concatenate([by_history, by_features]).astype(np.float64)
+    falls = ~(without >= scores - ROUNDING * (np.abs(scores) + np.abs(terms).sum(axis=0)))
     of_history = np.maximum(by_history, 0).astype(np.float64)
     parts = np.zeros((named + 1 + features + 1, len(scores)))
     own = of_history[greatest, columns]
     parts[:named] = np.where(falls[np.searchsorted(places, greatest), columns], own, 0)
     parts[named] = np.maximum(of_history.sum(axis=0) - parts[:named].sum(axis=0), 0)
     parts[named + 1 : -1] = np.maximum(by_features, 0)
-    added = by_history.sum(axis=0, dtype=np.float64) + by_features.sum(axis=0, dtype=np.float64)
-    parts[-1] = np.maximum(scores - added, 0)
+    parts[-1] = np.maximum(scores - terms.sum(axis=0), 0)
     return parts
 
 
