@@ -107,7 +107,8 @@ class ReasonSchema(Schema):
 
     `interaction` names an item of the history without which this one would have a lower score; `history` is
     what the rest of the history adds; `feature` is one of the user, or of an item that nobody likes yet;
-    `popular` is what speaks for the item whoever asks.
+    `popular` is what speaks for the item whoever asks. Of a longer history the newest 500 items are looked
+    at, as if there were no older ones to take the place of one that is left out.
     """
 
     because = fields.String(
