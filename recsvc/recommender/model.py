@@ -164,9 +164,8 @@ class Model(Scoring):
 
     def _likeness(self, prepared: Prepared, items: NDArray[np.intp]) -> NDArray[np.float32]:
         scores: NDArray[np.float32] = self.terms(prepared, items).by_history[0]
-        newcomers = prepared.newcomers
         cold = self.cold_among(items)
-        nameless = cold[~np.isin(items[cold], newcomers.indexes[newcomers.has_features])]
+        nameless = cold if self.hybrid is None else cold[~prepared.newcomers.are_foretold(items[cold])]
         scores[nameless] = scores.min(initial=0.0) - 1
         return scores
 
