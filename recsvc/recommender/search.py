@@ -1,7 +1,8 @@
 """The search for limits of voices that a shop's own data bears out, and how a set of them is tried.
 
-The users that something was held out of are cut in two: voices and blend are chosen with one half, and trials
-are compared on the other, so that nobody judges what was chosen with them.
+The users that something was held out of are cut in three: voices and blend are chosen with some, trials are
+compared on others, and the best of them is judged by the rest. So nobody judges what was chosen with them: of
+many trials that are no better, the one that some users like best was lucky with these users.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
     from optuna.trial import Trial
 
 HALF_LIFE = "half_life_days"
-_MOST_USERS = 2_000
+_MOST_USERS = 1_000  # that every trial is ranked for
 
 
 @dataclass(frozen=True)
@@ -162,26 +163,34 @@ class Ground:
         examples: Of all interactions.
         shown: Held out of users that voices and blend are chosen with.
         compared: Held out of users that trials are compared on.
+        judged: Held out of users that nothing is chosen with: they judge what the others have chosen.
     """
 
     matrix: InteractionMatrix
     examples: Examples
     shown: HeldOut
     compared: HeldOut
+    judged: HeldOut
 
 
 def lay_out(matrix: InteractionMatrix, examples: Examples, held_out: HeldOut) -> Ground:
-    """Cuts the users in two at random.
+    """Cuts the users in three at random, and alike from one tuning to the next.
+
+    Who compared trials must not judge in a later tuning, which goes on from what was best among them. So
+    users are in an order that says nothing of them and that others who come or go leave as it is, and between
+    those who compare and those who judge are those shown.
 
     Args:
         matrix: Of all interactions.
         examples: Of all interactions.
-        held_out: A split of the matrix, of two users at least.
+        held_out: A split of the matrix, of three users at least.
     """
-    users = min(len(held_out.user_indexes), _MOST_USERS)
-    order = np.random.default_rng(examples.seed).permutation(len(held_out.user_indexes))[:users]
-    shown, compared = (held_out.of(np.sort(some)) for some in np.split(order, [users // 2]))
-    return Ground(matrix, examples, shown, compared)
+    keys = matrix.user_keys[held_out.user_indexes]
+    chances = np.random.default_rng(examples.seed).random(int(keys.max()) + 1)[keys]
+    users = min(len(keys) // 3, _MOST_USERS)
+    parts = np.split(np.argsort(chances, kind="stable"), [users, 2 * users])
+    compared, shown, judged = (held_out.of(np.sort(some)) for some in parts)
+    return Ground(matrix, examples, shown, compared, judged)
 
 
 def lay_out_alike(matrix: InteractionMatrix, examples: Examples, like: Ground) -> Ground:
@@ -201,7 +210,7 @@ def lay_out_alike(matrix: InteractionMatrix, examples: Examples, like: Ground) -
     rest.sort_indices()
     parts = (
         HeldOut(rest, part.user_indexes, part.relevant, part.histories, part.cold_items)
-        for part in (like.shown, like.compared)
+        for part in (like.shown, like.compared, like.judged)
     )
     return Ground(matrix, examples, *parts)
 
@@ -216,6 +225,7 @@ class Tried:
         ground: What it was run on.
         voices: As fitted; None for one that does not suit the data.
         recency: How much more the newest of a history counts; chosen in the first trial, and kept in others.
+        model: Of these voices and their blend.
         ndcg: NDCG@20 of each user that trials are compared on, ranked as a web process ranks.
     """
 
@@ -224,6 +234,7 @@ class Tried:
     ground: Ground
     voices: dict[str, Voice | None]
     recency: float
+    model: Model
     ndcg: NDArray[np.float64]
 
     @property
@@ -282,7 +293,16 @@ def try_out(
     )
     model = assemble(ground.matrix, rest, speaking, blend)
     ndcg = _ndcg(model, ground.examples, ground.compared)
-    return Tried(parameters, limits, ground, voices, recency, ndcg)
+    return Tried(parameters, limits, ground, voices, recency, model, ndcg)
+
+
+def judge(tried: Tried) -> NDArray[np.float64]:
+    """NDCG@20 of each user that nothing was chosen with, ranked as a web process ranks.
+
+    Args:
+        tried: What they judge. Each look at what they say of one more trial is a chance more to be taken in.
+    """
+    return _ndcg(tried.model, tried.ground.examples, tried.ground.judged)
 
 
 def _ndcg(model: Model, examples: Examples, part: HeldOut) -> NDArray[np.float64]:

@@ -8,7 +8,9 @@ from dataclasses import asdict, dataclass
 from itertools import cycle, islice
 from typing import Any
 
+import numpy as np
 import structlog
+from numpy.typing import NDArray
 from sqlalchemy.exc import SQLAlchemyError
 from threadpoolctl import threadpool_limits
 
@@ -25,6 +27,7 @@ from recsvc.recommender.search import (
     Ground,
     Sampler,
     Tried,
+    judge,
     lay_out,
     lay_out_alike,
     overlay,
@@ -43,7 +46,7 @@ from recsvc.storage.queries import tuning as queries
 logger = structlog.get_logger(__name__)
 
 DEFAULTS, AGAIN = "defaults", "again"
-_FEWEST_USERS = 40  # that something can be held out of; half of them compare
+_FEWEST_USERS = 60  # that something can be held out of; a third of them judge, and fewer than 20 say nothing
 _MOST_EARLIER = 500
 _REPEATS = 20  # suggestions in a row that were tried already, and nothing is left to try
 _LOOK_EVERY = 5.0  # seconds
@@ -70,7 +73,7 @@ class Outcome:
 
     Attributes:
         default_ndcg: NDCG@20 with the settings alone.
-        ndcg: With the best parameters found, among the same users.
+        ndcg: With the best parameters found, among the same users, whom nothing was chosen with.
         gain: Their difference.
         low: Lower end of its 95 % interval.
         high: Upper end.
@@ -286,10 +289,11 @@ class _Study:
     def conclude(self) -> Outcome:
         """Tells what was gained, and puts it in force where it was gained for sure.
 
-        Where nothing was, what is in force stays, unless it is now worse than the settings for sure.
+        By users that chose nothing: the best of many trials was lucky with those it was the best among. Where
+        nothing was gained, what is in force stays, unless it is now worse than the settings for sure.
         """
-        base, ndcg = self._defaults.ndcg, self._best.ndcg
-        low, high = self._interval(self._best)
+        base, ndcg = judge(self._defaults), judge(self._best)
+        low, high = self._interval(ndcg, base)
         kept = low > 0
         if kept:
             self._in_force = self._best.parameters
@@ -305,7 +309,7 @@ class _Study:
                         "found_at": now(),
                     }
                 )
-        elif self._interval(self._tried_in_force)[1] < 0:
+        elif self._interval(judge(self._tried_in_force), base)[1] < 0:
             self._in_force = {}
             with write_transaction():
                 queries.retire()
@@ -327,8 +331,8 @@ class _Study:
             seconds=round(time.monotonic() - self._began, 1),
         )
 
-    def _interval(self, tried: Tried) -> tuple[float, float]:
-        return difference_interval(tried.ndcg, self._defaults.ndcg, self._config.train_seed)
+    def _interval(self, ndcg: NDArray[np.float64], base: NDArray[np.float64]) -> tuple[float, float]:
+        return difference_interval(ndcg, base, self._config.train_seed)
 
     def _changed(self, parameters: Mapping[str, Any]) -> frozenset[tuple[str, Any]]:
         """What settings say otherwise: sets that are alike in this are the same."""

@@ -26,7 +26,7 @@ def test_what_was_gained_is_told(recsvc, readers):
 
     assert code == 0, err
     assert "after 0 of earlier tunings" in out
-    assert "NDCG@20 among 30 users" in out
+    assert "NDCG@20 among 20 users" in out
     assert "95 % interval" in out
     assert "trial" in err
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
+from recsvc.recommender import search
 from recsvc.recommender.interactions import InteractionMatrix
-from recsvc.recommender.search import SPACE, Sampler, lay_out, lay_out_alike, overlay, try_out
+from recsvc.recommender.search import SPACE, Sampler, judge, lay_out, lay_out_alike, overlay, try_out
 from recsvc.recommender.split import HeldOut
 
 VOICES = ("item_weights", "neighbours", "popularity")
@@ -36,11 +39,43 @@ def limits(**more):
     return dict.fromkeys(VOICES, {"neighbours": 50} | more)
 
 
-def test_who_compares_has_chosen_nothing(ground, split):
-    shown, compared = set(ground.shown.user_indexes), set(ground.compared.user_indexes)
+def test_who_compares_has_chosen_nothing_and_who_judges_has_done_neither(ground, split):
+    shown, compared, judged = (
+        set(part.user_indexes.tolist()) for part in (ground.shown, ground.compared, ground.judged)
+    )
 
-    assert (len(shown), len(compared), shown & compared) == (50, 50, set())
-    assert shown | compared == set(split[1].user_indexes)
+    assert (len(shown), len(compared), len(judged)) == (33, 33, 34)
+    assert shown | compared | judged == set(split[1].user_indexes.tolist())
+
+
+def test_many_users_judge_and_no_more_compare_than_every_trial_is_worth(split, shop, monkeypatch):
+    monkeypatch.setattr(search, "_MOST_USERS", 20)
+
+    ground = lay_out(split[0], shop, split[1])
+
+    parts = ground.shown, ground.compared, ground.judged
+    assert [len(part.user_indexes) for part in parts] == [20, 20, 60]
+
+
+@pytest.mark.parametrize("known", [(0, 90), (10, 100)])
+def test_who_has_compared_does_not_judge_when_other_users_come_and_go(ground, split, shop, known):
+    matrix, held_out = split
+
+    later = lay_out(matrix, shop, held_out.of(np.arange(*known)))
+
+    compared, judged = set(ground.compared.user_indexes), set(later.judged.user_indexes)
+    assert not compared & judged
+    assert len(judged & set(ground.judged.user_indexes)) >= 20  # 3 and some would be new to it by chance
+
+
+def test_who_judges_judges_the_model_of_a_trial(ground):
+    tried = try_out(ground, {}, limits(), None, lambda: None)
+
+    found = judge(tried)
+
+    assert found.shape == (34,)
+    alone = replace(tried, ground=replace(ground, judged=ground.compared))
+    assert judge(alone).tolist() == tried.ndcg.tolist()
 
 
 def test_another_half_life_is_tried_on_the_same_users_and_items(ground, split, shop):
@@ -52,6 +87,7 @@ def test_another_half_life_is_tried_on_the_same_users_and_items(ground, split, s
 
     assert alike.compared.user_indexes.tolist() == ground.compared.user_indexes.tolist()
     assert alike.compared.relevant is ground.compared.relevant
+    assert alike.judged.user_indexes.tolist() == ground.judged.user_indexes.tolist()
     rest = ground.shown.strengths
     assert (alike.shown.strengths != rest * np.float32(0.5)).nnz == 0
     assert np.array_equal(alike.shown.strengths.indices, rest.indices)
@@ -64,7 +100,7 @@ def test_only_voices_whose_limits_changed_are_fitted_again(ground):
     second = try_out(ground, {}, changed, first, lambda: None)
 
     assert {name for name in VOICES if second.voices[name] is not first.voices[name]} == {"neighbours"}
-    assert first.ndcg.shape == second.ndcg.shape == (50,)
+    assert first.ndcg.shape == second.ndcg.shape == (33,)
     assert 0.05 < first.quality < 1
 
 
