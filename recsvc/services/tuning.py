@@ -241,6 +241,8 @@ class _Study:
             for trial in queries.complete_trials(_MOST_EARLIER)
             if trial.gain is not None and trial.turn != DEFAULTS
         ]
+        # Counted apart: those that are remembered are no more than so many.
+        self._turns_taken = queries.count_trials({entry.turn for entry in self._space})
         db.session.rollback()  # no transaction stays open while others fit
         self._gains: dict[frozenset[tuple[str, Any]], float | None] = {}
 
@@ -272,10 +274,10 @@ class _Study:
                     self._tried_in_force = tried
         if not self._space:
             return
-        sampler = Sampler(self._space, self._config.train_seed + len(self._earlier), self._varied_earlier())
+        sampler = Sampler(self._space, self._config.train_seed + self._turns_taken, self._varied_earlier())
         repeats = 0
         # Where the last tuning was cut off, this one goes on.
-        for turn in islice(cycle([entry.turn for entry in self._space]), len(self._earlier), None):
+        for turn in islice(cycle([entry.turn for entry in self._space]), self._turns_taken, None):
             if self.trials >= most or repeats == _REPEATS:
                 return
             self._turn = turn

@@ -197,6 +197,24 @@ def test_a_tuning_goes_on_from_earlier_ones(shop, worth):
     assert second.ndcg == first.ndcg
 
 
+def test_a_tuning_goes_on_with_the_turn_that_is_next_however_many_trials_it_remembers(
+    make_app, sqlite_url, worth, monkeypatch
+):
+    """ALS has two dimensions to try, so a turn of two trials; LightFM three, where embeddings are short."""
+    monkeypatch.setattr(tuning, "_MOST_EARLIER", 2)
+    app = make_app(sqlite_url, voices=frozenset({"als", "lightfm", "popularity"}), half_life_days=90.0)
+    with app.app_context():
+        write_readers(60)
+        for most in (2, 5, 4):
+            tuning.tune(1, max_trials=most)
+
+        turns = [trial.turn for trial in rows(TuningTrial)]
+
+    assert turns[:2] == ["defaults", "als"]
+    assert turns[2:7] == ["defaults", "again", "als", "lightfm", "lightfm"]
+    assert turns[7:] == ["defaults", "again", "lightfm", "als"]
+
+
 def test_a_tuning_that_dies_loses_the_trial_under_way(shop, worth):
     def die(status):
         if status.trials == 3:

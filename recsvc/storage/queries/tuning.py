@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
-from sqlalchemy import delete, insert, select, update
+from sqlalchemy import delete, func, insert, select, update
 
 from recsvc.extensions import db
 from recsvc.storage.models import TunedParameters, TuningTrial, now
@@ -28,6 +28,16 @@ def complete_trials(most: int) -> Sequence[TuningTrial]:
     """
     newest = select(TuningTrial).where(TuningTrial.gain.is_not(None)).order_by(TuningTrial.trial_id.desc())
     return db.session.scalars(newest.limit(most)).all()[::-1]
+
+
+def count_trials(turns: Collection[str]) -> int:
+    """How many trials there were of some turns, those that could not be fitted among them.
+
+    Args:
+        turns: Their names.
+    """
+    counted = select(func.count()).select_from(TuningTrial).where(TuningTrial.turn.in_(turns))
+    return db.session.scalars(counted).one()
 
 
 def in_force() -> TunedParameters | None:
