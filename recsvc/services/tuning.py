@@ -8,9 +8,7 @@ from dataclasses import asdict, dataclass
 from itertools import cycle, islice
 from typing import Any
 
-import numpy as np
 import structlog
-from numpy.typing import NDArray
 from sqlalchemy.exc import SQLAlchemyError
 from threadpoolctl import threadpool_limits
 
@@ -292,10 +290,11 @@ class _Study:
         """Tells what was gained, and puts it in force where it was gained for sure.
 
         By users that chose nothing: the best of many trials was lucky with those it was the best among. Where
-        nothing was gained, what is in force stays, unless it is now worse than the settings for sure.
+        nothing was gained, what is in force stays, unless it is now worse than the settings. Not for sure:
+        what came by luck would stay for good, and with a tuning a week luck comes in the end.
         """
         base, ndcg = judge(self._defaults), judge(self._best)
-        low, high = self._interval(ndcg, base)
+        low, high = difference_interval(ndcg, base, self._config.train_seed)
         kept = low > 0
         if kept:
             self._in_force = self._best.parameters
@@ -311,7 +310,7 @@ class _Study:
                         "found_at": now(),
                     }
                 )
-        elif self._interval(judge(self._tried_in_force), base)[1] < 0:
+        elif judge(self._tried_in_force).mean() < base.mean():
             self._in_force = {}
             with write_transaction():
                 queries.retire()
@@ -332,9 +331,6 @@ class _Study:
             in_force=self._in_force,
             seconds=round(time.monotonic() - self._began, 1),
         )
-
-    def _interval(self, ndcg: NDArray[np.float64], base: NDArray[np.float64]) -> tuple[float, float]:
-        return difference_interval(ndcg, base, self._config.train_seed)
 
     def _changed(self, parameters: Mapping[str, Any]) -> frozenset[tuple[str, Any]]:
         """What settings say otherwise: sets that are alike in this are the same."""

@@ -262,6 +262,21 @@ def test_what_is_worse_now_is_taken_out_of_force_and_what_is_as_good_stays(shop,
     assert (outcome.kept, outcome.in_force, in_force()) == (False, {}, {})
 
 
+def test_what_is_no_better_any_more_does_not_wait_until_it_is_worse_for_sure(shop, worth, monkeypatch):
+    worth["neighbours", 400] = 0.02
+    assert tuning.tune(1).kept
+
+    def judge(trial):
+        return 0.3 + np.where(np.arange(20) % 2, 0.1, -0.11) * bool(trial.parameters)
+
+    monkeypatch.setattr(tuning, "judge", judge)
+    outcome = tuning.tune(1, max_trials=2)
+
+    assert outcome.gain == pytest.approx(-0.005)
+    assert outcome.low < 0 < outcome.high
+    assert (outcome.kept, outcome.in_force, in_force()) == (False, {}, {})
+
+
 def test_a_setting_that_is_not_at_its_default_wins(shop, worth, make_app, sqlite_url):
     worth["neighbours", 400] = 0.02
     worth["half_life_days", 90.0] = 0.02
