@@ -22,8 +22,9 @@ from recsvc.services.tuning import Outcome, Status
 def tune(minutes: float | None, reset: bool, as_json: bool) -> None:
     """Look for parameters that recommend better than the settings, and keep them where they do for sure.
 
-    Goes on where an earlier tuning ended; Ctrl-C ends it early and keeps what was found. The next training
-    takes what is in force. A setting that is not at its default is never tuned. With --reset alone nothing
+    Users that chose nothing judge the best trial. Goes on where an earlier tuning ended; Ctrl-C ends it early
+    and keeps what was found. The next training takes what is in force. A setting that is not at its default
+    is never tuned, except MODEL_COMPONENTS, which stays the most that is tried. With --reset alone nothing
     is tried.
 
     \b

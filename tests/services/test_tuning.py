@@ -12,7 +12,8 @@ from recsvc.extensions import db
 from recsvc.recommender.search import Tried
 from recsvc.services import ingestion, training, tuned, tuning
 from recsvc.services.ingestion import NewInteraction
-from recsvc.storage.models import TunedParameters, TuningTrial
+from recsvc.storage.database import write_transaction
+from recsvc.storage.models import TunedParameters, TuningTrial, now
 from recsvc.storage.queries import tuning as queries
 
 VOICES = frozenset({"neighbours", "popularity"})
@@ -296,6 +297,19 @@ def test_no_more_components_than_the_setting_allows(make_app, sqlite_url, most, 
     found = {entry.name: entry.choices for entry in tuned.open_space(config)}
 
     assert found.get("components") == choices
+
+
+@pytest.mark.parametrize(("found", "trained_with"), [(32, 32), (128, 64)])
+def test_less_than_the_most_components_is_tuned_though_that_is_not_the_default(
+    make_app, sqlite_url, found, trained_with
+):
+    app = make_app(sqlite_url, model_components=64)
+    with app.app_context(), write_transaction():
+        figures = dict.fromkeys(("ndcg", "default_ndcg", "gain_low", "gain_high"), 0.1)
+        queries.put_in_force({"parameters": {"components": found}, "users": 20, "found_at": now(), **figures})
+        limits, _ = tuned.in_force(app.extensions["recsvc.config"], {"lightfm": {"components": 64}})
+
+    assert limits == {"lightfm": {"components": trained_with}}
 
 
 def test_a_reset_forgets_everything(readers, worth):
