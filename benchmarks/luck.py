@@ -8,6 +8,10 @@ judge the best by the users that chose it, by a 95 % interval; by them, by an in
 as there are trials (Bonferroni); and by users set apart, as `recsvc tune` does. Luck is the share of tunings
 that put something in force where no trial is better; found the share that puts in force one that is, where a
 fifth of the trials is.
+
+Then tunings of a week each, of one set of parameters: in what share of weeks it is in force, where it leaves
+once it is worse for sure, and where it leaves once it is no better. Its gain is in deviations of what judges
+say of it; a part of a week's luck is that of the week before.
 """
 
 from __future__ import annotations
@@ -24,6 +28,9 @@ RULES = ("by those that chose", "Bonferroni", "by others")
 _USERS = 60, 300, 1_000, 2_000, 5_000  # that something can be held out of
 _TRIALS = 9, 25, 60
 _MOST = 1_000  # that compare
+_GAINS = 0.0, 1.0, 2.0  # deviations
+_STAYING = 0.0, 0.5, 0.9
+_WEEKS = 520
 _SHARE = 0.2  # of trials that are better
 
 
@@ -41,7 +48,15 @@ def main() -> None:
         for users in _USERS
         for trials in _TRIALS
     ]
-    print(json.dumps(rows, indent=2) if arguments.json else _table(rows))
+    weeks = [
+        {"gain": gain, "staying": staying} | _go_on(gain, staying, arguments.draws, random)
+        for gain in _GAINS
+        for staying in _STAYING
+    ]
+    if arguments.json:
+        print(json.dumps({"tunings": rows, "weeks": weeks}, indent=2))
+    else:
+        print(f"{_table(rows)}\n\n{_table_of_weeks(weeks)}")
 
 
 def _compare(users: int, trials: int, gain: float, draws: int, random: np.random.Generator) -> dict[str, Any]:
@@ -82,11 +97,36 @@ def _is_sure(gains: NDArray[np.float64], level: float) -> bool:
     return bool(gains.mean() > deviations * gains.std(ddof=1) / np.sqrt(len(gains)))
 
 
+def _go_on(gain: float, staying: float, draws: int, random: np.random.Generator) -> dict[str, float]:
+    """Shares of weeks after the first year."""
+    patient, strict = np.zeros((2, draws), dtype=bool)
+    luck = random.normal(size=draws)
+    shares = np.zeros(2)
+    sure = NormalDist().inv_cdf(0.975)
+    for week in range(_WEEKS):
+        luck = staying * luck + np.sqrt(1 - staying**2) * random.normal(size=draws)
+        told = gain + luck
+        patient = (told > sure) | patient & (told >= -sure)
+        strict = (told > sure) | strict & (told >= 0)
+        if week >= 52:
+            shares += patient.mean(), strict.mean()
+    patient_share, strict_share = (shares / (_WEEKS - 52)).round(3).tolist()
+    return {"surely worse": patient_share, "no better": strict_share}
+
+
 def _table(rows: list[dict[str, Any]]) -> str:
     lines = [f"{'users':>6}{'trials':>8}  {'luck: ' + ', '.join(RULES):<50}found"]
     for row in rows:
         luck, found = ("  ".join(f"{row[what][rule]:6.1%}" for rule in RULES) for what in ("luck", "found"))
         lines.append(f"{row['users']:>6}{row['trials']:>8}  {luck:<50}{found}")
+    return "\n".join(lines)
+
+
+def _table_of_weeks(rows: list[dict[str, float]]) -> str:
+    lines = [f"{'gain':>6}{'luck that stays':>17}  in force, leaves once surely worse, once no better"]
+    for row in rows:
+        shares = f"{row['surely worse']:6.1%}  {row['no better']:6.1%}"
+        lines.append(f"{row['gain']:>6}{row['staying']:>17}  {shares}")
     return "\n".join(lines)
 
 
