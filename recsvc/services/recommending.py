@@ -135,7 +135,7 @@ def _rank_for_user(
     experiment: str | None,
     in_basket: UserHistory | None = None,
 ) -> _Ranked:
-    user_key, done = interactions.history(user_id, with_times=reads_times())
+    user_key, done = interactions.history(user_id, with_times=reads_times(view))
     if in_basket is not None:
         done = in_basket.before(done)
     feature_keys = features.keys_of_owner("user", user_key) if user_key and _reads_features(view) else []
@@ -161,7 +161,9 @@ def _keys_newest_first(item_ids: Sequence[str]) -> list[int]:
 def for_users(user_ids: Sequence[str], filters: Filters) -> list[Recommendations]:
     """Recommends items to many users at once, as for a newsletter; answers are in the order of the ids."""
     views = {user_id: serving().view_for(user_id) for user_id in user_ids}
-    histories = interactions.histories(views.keys(), with_times=reads_times())
+    # All are views of the same few versions.
+    with_times = any(reads_times(view) for view, _ in views.values())
+    histories = interactions.histories(views.keys(), with_times=with_times)
     feature_keys: dict[int, list[int]] = {}
     if any(_reads_features(view) for view, _ in views.values()):
         feature_keys = features.keys_of_owners("user", [user_key for user_key, _ in histories.values()])

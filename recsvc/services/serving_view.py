@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Collection
 from dataclasses import dataclass, field
+from datetime import datetime
 from functools import cached_property
 from typing import Any
 
@@ -36,6 +37,17 @@ class ServedVersion:
     version: str
     manifest: dict[str, Any]
     model: Model
+
+    @cached_property
+    def half_life(self) -> float | None:
+        """Days after which an interaction counted half; None where its age did not matter."""
+        days: float | None = self.manifest["data"].get("half_life_days")
+        return days or None
+
+    @cached_property
+    def until(self) -> datetime:
+        """When the newest of all interactions occurred that it was fitted to."""
+        return datetime.fromisoformat(self.manifest["data"]["until"])
 
 
 @dataclass(frozen=True)

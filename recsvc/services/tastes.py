@@ -9,14 +9,13 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from recsvc.config import current_config
 from recsvc.recommender.examples import History
 from recsvc.recommender.interactions import decay
 from recsvc.recommender.kernels import likings
 from recsvc.recommender.keys import locate
 from recsvc.recommender.model import Model
 from recsvc.services.events import event_book
-from recsvc.services.serving_view import ServingView
+from recsvc.services.serving_view import ServedVersion, ServingView
 from recsvc.storage.queries.interactions import UserHistory
 
 PERSONAL = "personal"
@@ -62,9 +61,13 @@ class Taste:
         return {item_key: names[code] for _, code, item_key in told if code in names}
 
 
-def reads_times() -> bool:
-    """Whether it counts when something was done."""
-    return current_config().half_life is not None
+def reads_times(view: ServingView) -> bool:
+    """Whether it counts when something was done.
+
+    Args:
+        view: What a list is made from.
+    """
+    return view.served is not None and view.served.half_life is not None
 
 
 def taste_of_user(view: ServingView, done: UserHistory, feature_keys: Sequence[int]) -> Taste | None:
@@ -83,7 +86,7 @@ def taste_of_user(view: ServingView, done: UserHistory, feature_keys: Sequence[i
         places = locate(model.user_feature_keys, np.array(feature_keys, np.int64))
         feature_keys = [key for key, place in zip(feature_keys, places.tolist(), strict=True) if place >= 0]
         places = places[places >= 0]
-    weights = _weights(done)
+    weights = _weights(view.served, done)
     history = _history(model, done.item_keys, weights, places)
     if history.liked:
         was_trained_on = min(done.interaction_keys) <= _watermark(view)
@@ -111,16 +114,20 @@ def _history(
     return History(indexes, strengths, features, model.blend.recency)
 
 
-def _weights(done: UserHistory) -> list[float]:
-    """What each interaction says of a liking, newest first."""
+def _weights(served: ServedVersion, done: UserHistory) -> list[float]:
+    """What each interaction says of a liking, newest first, its age being what the training took it for.
+
+    By what the version was trained with, so that whoever judged it judged histories as they are served. Ages
+    from a user's own newest would be others' ages once it is taken away, and no reason for anything.
+    """
     weigh = event_book().weigh
     weights = list(map(weigh, done.event_codes, done.values))
-    half_life = current_config().half_life
-    if half_life is None or not weights:
+    if served.half_life is None or not weights:
         return weights
-    newest = done.occurred_at[0]
-    ages = [(newest - moment).total_seconds() / 86_400 for moment in done.occurred_at]
-    decayed: list[float] = (np.array(weights) * decay(np.array(ages), half_life)).tolist()
+    ages = np.array([(served.until - moment).total_seconds() / 86_400 for moment in done.occurred_at])
+    # What was done since is as new as what was newest then.
+    left = decay(np.maximum(ages, 0), served.half_life)
+    decayed: list[float] = (np.array(weights) * left).tolist()
     return decayed
 
 

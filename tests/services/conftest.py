@@ -60,8 +60,8 @@ def write() -> Callable[[list[Row]], None]:
 
 
 @pytest.fixture
-def train(context: Flask) -> Callable[[], TrainingRun]:
-    """Asks for a run, works on it at once as a worker would, and serves what came of it."""
+def train_in() -> Callable[[], TrainingRun]:
+    """Asks for a run, works on it at once as a worker would, and serves what came of it; in any context."""
 
     def request_and_run() -> TrainingRun:
         run, _ = training.request("manual", requested_by="test")
@@ -70,6 +70,12 @@ def train(context: Flask) -> Callable[[], TrainingRun]:
         return training.get(run.run_id)
 
     return request_and_run
+
+
+@pytest.fixture
+def train(context: Flask, train_in: Callable[[], TrainingRun]) -> Callable[[], TrainingRun]:
+    """The same in the application's own context."""
+    return train_in
 
 
 @pytest.fixture

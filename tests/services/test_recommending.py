@@ -445,8 +445,9 @@ def before_the_basket(user_id, filters):
     return preview_for_user(user_id, filters, ["crime-5"])
 
 
+@pytest.mark.usefixtures("shop")
 @pytest.mark.parametrize("ask", [for_user, of_a_newsletter, before_the_basket], ids=lambda ask: ask.__name__)
-def test_old_interactions_count_less_where_a_half_life_is_set(make_app, context, trained, do, ask):
+def test_old_interactions_count_less_where_a_half_life_is_set(make_app, context, do, ask, train_in):
     day = timedelta(days=1)
     now = datetime.now(UTC)
     do("ana", "poetry-1", "poetry-2", "poetry-4", occurred_at=now - 3_650 * day)
@@ -454,10 +455,26 @@ def test_old_interactions_count_less_where_a_half_life_is_set(make_app, context,
     app = make_app(context.config["SQLALCHEMY_DATABASE_URI"], half_life_days=30.0)
 
     with app.app_context():
-        serving().refresh()
+        assert train_in().status == "succeeded"
         ids = [item.item_id for item in ask("ana", Filters(k=4)).items]
 
     assert {item_id.split("-")[0] for item_id in ids} == {"crime"}
+
+
+@pytest.mark.usefixtures("shop")
+def test_what_was_learned_with_a_half_life_is_served_with_it_whatever_settings_say_today(
+    make_app, context, do, train_in
+):
+    day = timedelta(days=1)
+    do("ana", "poetry-1", "poetry-2", "poetry-4", occurred_at=datetime.now(UTC) - 3_650 * day)
+    do("ana", "crime-1", "crime-2", "crime-4", occurred_at=datetime.now(UTC) - day)
+    with make_app(context.config["SQLALCHEMY_DATABASE_URI"], half_life_days=30.0).app_context():
+        assert train_in().status == "succeeded"
+        while_trained = for_user("ana", Filters(k=4)).items
+
+    serving().refresh()
+
+    assert for_user("ana", Filters(k=4)).items == while_trained
 
 
 ASKED = {

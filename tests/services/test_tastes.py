@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import astuple, replace
+from datetime import UTC, datetime, timedelta
 
 import numpy as np
 import pytest
 
-from recsvc.services import tastes
+from recsvc.config import current_config
+from recsvc.services import learning, tastes
 from recsvc.services.events import CART, PURCHASE, event_book
 from recsvc.services.serving import serving
-from recsvc.services.tastes import taste_of_session, taste_of_user
+from recsvc.services.tastes import reads_times, taste_of_session, taste_of_user
 from recsvc.storage.models import now
+from recsvc.storage.queries import interactions
 from recsvc.storage.queries.interactions import UserHistory
 
 
@@ -109,3 +112,71 @@ def test_what_a_rating_says_depends_on_its_value(done):
     assert [strength > 0 for strength in strengths.tolist()] == [True, True, False, False]
     assert strengths[0] > strengths[1]
     assert strengths[3] < strengths[2]
+
+
+@pytest.fixture
+def aging(trained):
+    """What is served, as though a training with a half-life of 30 days had read up to the first of July."""
+    view = serving().view()
+    until = {"half_life_days": 30.0, "until": "2026-07-01T00:00:00+00:00"}
+    manifest = view.served.manifest | {"data": view.served.manifest["data"] | until}
+    return replace(view, served=replace(view.served, manifest=manifest))
+
+
+@pytest.fixture
+def aged(done) -> UserHistory:
+    """Views of items 4, 3, 2 and 1: after that training, and one half-life before it, two and three."""
+    ends = datetime(2026, 7, 1, tzinfo=UTC)
+    return UserHistory(
+        interaction_keys=(96, 95, 94, 93),
+        item_keys=(4, 3, 2, 1),
+        event_codes=(event_book().codes["view"],) * 4,
+        values=(None,) * 4,
+        occurred_at=tuple(ends - timedelta(days=days) for days in (-40, 30, 60, 90)),
+    )
+
+
+def test_ages_are_counted_from_the_moment_that_the_version_knows_up_to(aging, aged):
+    taste = taste_of_user(aging, aged, [])
+
+    assert taste.item_keys == [4, 3, 2, 1]
+    assert taste.weights == pytest.approx([1, 1 / 2, 1 / 4, 1 / 8], rel=1e-6)
+
+
+def test_without_the_newest_the_others_are_as_old_as_with_it(aging, aged):
+    without = UserHistory(*(column[1:] for column in astuple(aged)))
+
+    assert taste_of_user(aging, without, []).weights == taste_of_user(aging, aged, []).weights[1:]
+
+
+@pytest.mark.parametrize("data", [{}, {"half_life_days": 0.0}], ids=["before it was told", "none"])
+def test_age_does_not_matter_where_a_version_was_trained_without_a_half_life(aging, aged, data):
+    told = aging.served.manifest["data"].copy()
+    del told["half_life_days"]
+    without = replace(aging, served=replace(aging.served, manifest={"data": told | data}))
+
+    assert taste_of_user(without, aged, []).weights == [1.0] * 4
+    assert reads_times(aging)
+    assert not reads_times(without)
+    assert not reads_times(replace(aging, served=None))
+
+
+def test_a_history_is_served_as_it_was_learned_from(make_app, context, shop, do, train_in):
+    """Dislikes aside, of which nothing is learned."""
+    day, moment = timedelta(days=1), now()
+    for place in range(8):
+        do("ana", f"crime-{place}", f"poetry-{place}", occurred_at=moment - 1.7**place * day)
+        do("ana", f"crime-{place}", event="purchase", occurred_at=moment - 1.4**place * day)
+    do("ana", "crime-0", "crime-7")
+
+    with make_app(context.config["SQLALCHEMY_DATABASE_URI"], half_life_days=7.0).app_context():
+        train_in()
+        config, view = current_config(), serving().view()
+        rows = learning.read_rows(config, lambda read, total: None)
+        matrix, _ = learning.build(config, rows, config.half_life)
+        user_key, done = interactions.history("ana", with_times=reads_times(view))
+        history = taste_of_user(view, done, []).history
+
+    row = matrix.strengths[[int(np.searchsorted(matrix.user_keys, user_key))]].toarray()[0]
+    assert len(history.indexes) == 16
+    assert history.strengths == pytest.approx(row[history.indexes], rel=1e-5)
