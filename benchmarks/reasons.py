@@ -1,11 +1,13 @@
 """Whether reasons keep what they promise: shares add up to 1, and what is named counts.
 
-    python -m benchmarks.reasons [--interactions N] [--lists N] [--deleted N] [--seed N] [--json]
+    python -m benchmarks.reasons [--interactions N] [--lists N] [--deleted N] [--half-life DAYS] [--seed N]
+        [--json]
 
-A made-up shop (`benchmarks.synthetic`) is trained on with default settings; a tenth of its items come after
-the training, so that lists have cold items too. Lists of ten are asked for with `explain`. Each interaction
-that is named for an item is taken out of the user's history, and the item is scored anew from the rows that
-are left. For `--deleted` of them it is deleted from the database, and the user is asked for again.
+A made-up shop (`benchmarks.synthetic`) is trained on with default settings, but for the half-life; a tenth of
+its items come after the training, so that lists have cold items too. Lists of ten are asked for with
+`explain`. Each interaction that is named for an item is taken out of the user's history, and the item is
+scored anew from the rows that are left. For `--deleted` of them it is deleted from the database, and the user
+is asked for again.
 """
 
 from __future__ import annotations
@@ -129,11 +131,12 @@ def main() -> None:
     parser.add_argument("--interactions", type=int, default=600_000, help="of the shop")
     parser.add_argument("--lists", type=int, default=10_000)
     parser.add_argument("--deleted", type=int, default=500)
+    parser.add_argument("--half-life", type=float, default=0.0, help="in days; 0 for none")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--json", action="store_true", help="print JSON")
     arguments = parser.parse_args()
     shop = Shop(arguments.interactions, arguments.seed)
-    with new_instance() as config:
+    with new_instance(half_life_days=arguments.half_life) as config:
         in_new_process(write, shop, config)
         in_new_process(training.train, config)
         told = in_new_process(examine, config, shop, arguments.lists, arguments.deleted, arguments.seed)
