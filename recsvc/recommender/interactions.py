@@ -14,6 +14,7 @@ from recsvc.recommender.keys import distinct
 
 _MICROSECONDS_A_DAY = 86_400_000_000
 _ROWS_AT_ONCE = 1_000_000
+_MOST_HALF_LIVES = 60  # what they leave has a square of full single precision
 
 
 @dataclass(frozen=True)
@@ -99,7 +100,8 @@ def strength(weights: NDArray[np.float32]) -> NDArray[np.float32]:
     """Strength of a pair from the sum of its events' weights: log2(1 + |w|), with the sign of w.
 
     A weight of 1 stays 1; a hundred views count for more than one view, but not a hundred times as much.
-    Damping by the logarithm follows Hu, Koren and Volinsky (2008), equation 6.
+    Damping by the logarithm follows Hu, Koren and Volinsky (2008), equation 6. However little |w| is, it is
+    not lost beside the 1.
 
     Args:
         weights: float32, shape (n,).
@@ -107,12 +109,14 @@ def strength(weights: NDArray[np.float32]) -> NDArray[np.float32]:
     Returns:
         float32, shape (n,).
     """
-    damped: NDArray[np.float32] = np.copysign(np.log2(1.0 + np.abs(weights)), weights)
-    return damped
+    # In double precision, so that whole logarithms, such as that of one view, are whole.
+    damped = np.log1p(np.abs(weights), dtype=np.float64) / np.log(2)
+    signed: NDArray[np.float32] = np.copysign(damped, weights).astype(np.float32)
+    return signed
 
 
 def decay(ages: NDArray[Any], half_life: float | None) -> NDArray[np.float32]:
-    """What time leaves of a weight.
+    """What time leaves of a weight: some, of however long ago, for what was liked is known to be liked.
 
     Args:
         ages: Days, shape (n,).
@@ -123,7 +127,8 @@ def decay(ages: NDArray[Any], half_life: float | None) -> NDArray[np.float32]:
     """
     if half_life is None:
         return np.ones(len(ages), np.float32)
-    left: NDArray[np.float32] = np.exp2(np.asarray(ages, np.float32) / np.float32(-half_life))
+    halvings = np.minimum(np.asarray(ages, np.float32) / np.float32(half_life), _MOST_HALF_LIVES)
+    left: NDArray[np.float32] = np.exp2(-halvings, dtype=np.float32)
     return left
 
 

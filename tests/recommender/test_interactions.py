@@ -117,6 +117,13 @@ def test_a_half_life_leaves_half(age, left):
     assert decay(np.array([age]), 10.0).tolist() == [pytest.approx(left)]
 
 
+def test_nothing_is_so_old_that_nothing_is_left_of_it_or_of_its_square():
+    left = decay(np.array([59.0, 60.0, 61.0, 1e6]), 1.0)
+
+    assert left.tolist() == [2**-59, 2**-60, 2**-60, 2**-60]
+    assert (left * left >= np.finfo(np.float32).tiny).all()
+
+
 def test_without_a_half_life_time_takes_nothing():
     left = decay(np.array([0.0, 3.0, 1e6]), None)
 
@@ -140,6 +147,15 @@ def test_each_interaction_of_a_pair_ages_by_itself(scale):
     matrix = build_matrix(rows, scale, EMPTY, half_life=10)
 
     assert matrix.strengths.data.tolist() == [pytest.approx(np.log2(2.75))]
+
+
+def test_what_was_liked_long_ago_is_liked_still(scale):
+    # A view of 40 half-lives ago; beside 1 so little is lost in single precision.
+    rows = columns((1, 10, VIEW, 0), (2, 20, VIEW, 0), days=[0, 1200])
+
+    matrix = build_matrix(rows, scale, EMPTY, half_life=30)
+
+    assert matrix.strengths.data.tolist() == [pytest.approx(2**-40 / np.log(2)), 1]
 
 
 def test_an_old_dislike_fades_before_a_new_purchase(scale):

@@ -9,7 +9,7 @@ import numpy as np
 
 from recsvc.recommender.kernels import plain
 
-from libc.math cimport copysignf, fabs, fabsf, isnan, log2f, sqrt
+from libc.math cimport M_LN2, copysignf, fabs, isnan, log1p, sqrt
 from libc.stdint cimport int8_t, int32_t, int64_t, uint8_t
 
 cdef extern from *:
@@ -476,7 +476,7 @@ def likings(const int32_t[::1] known, keys, weights, Py_ssize_t most):
             length += 1
     for row in range(length):
         place, weight = found[row], <float>summed[row]
-        weight = copysignf(log2f(1 + fabsf(weight)), weight)
+        weight = copysignf(<float>(log1p(fabs(weight)) / M_LN2), weight)
         if place >= 0 and weight != 0:
             found[kept], strengths[kept] = place, weight
             kept += 1

@@ -25,6 +25,15 @@ def test_little_is_not_lost_beside_much_that_is_taken_back(of_kind):
     assert [part.tolist() for part in found] == [[0], [1]]
 
 
+def test_little_is_a_strength_too(of_kind):
+    # log2(1 + w) is w / ln 2 where w is next to nothing, and all powers of two are exact.
+    places, strengths = of_kind.likings(GAPLESS, [10, 11, 12], [2**-40, -(2**-60), 7.0], 9)
+
+    assert places.tolist() == [0, 1, 2]
+    assert strengths.tolist() == pytest.approx([2**-40 / np.log(2), -(2**-60) / np.log(2), 3], rel=1e-6)
+    assert strengths[2] == 3
+
+
 def test_what_is_disliked_has_a_strength_below_nothing(of_kind):
     assert [part.tolist() for part in of_kind.likings(GAPLESS, [10, 10], [1.0, -4.0], 9)] == [[0], [-2]]
 
