@@ -37,6 +37,7 @@ from recsvc.config.types import (
     decimal,
     integer,
     one_of,
+    zero_or,
 )
 from recsvc.recommender.voices import voices
 
@@ -178,7 +179,7 @@ class Config:
         "create", one_of("create", "reject"), "What happens to an interaction with an item never heard of."
     )
     half_life_days: float = _setting(
-        0.0, decimal(0, 100_000), "Days after which an interaction counts half; 0 for never."
+        0.0, zero_or(decimal(0.05, 100_000)), "Days after which an interaction counts half; 0 for never."
     )
     interaction_retention_days: int = _setting(
         0,

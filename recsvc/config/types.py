@@ -83,6 +83,15 @@ def decimal(low: float, high: float) -> SettingType:
     return SettingType(f"a number from {low:g} to {high:g}", _in_range(float, low, high))
 
 
+def zero_or(number: SettingType) -> SettingType:
+    """0, which stands for none, beside the numbers that another type takes."""
+
+    def parse(text: str) -> float:
+        return number.parse(text) if float(text) else 0.0
+
+    return SettingType(f"0 or {number.takes}", parse)
+
+
 def one_of(*choices: str) -> SettingType:
     """One of these words."""
 

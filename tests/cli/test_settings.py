@@ -48,7 +48,7 @@ WRONG = {
     "RATING_NEUTRAL": ["x", "1001", "nan"],
     "RATING_BEST": ["x", "-1001"],
     "UNKNOWN_ITEMS": ["ignore", "CREATE"],
-    "HALF_LIFE_DAYS": ["-1", "100001", "nan", "never"],
+    "HALF_LIFE_DAYS": ["-1", "1e-50", "0.04", "100001", "nan", "never"],
     "VOICES": [",", "lightfm,choir"],
     "MODEL_NEIGHBOURS": ["0", "10001"],
     "MODEL_FACTORS": ["0", "4097"],
@@ -186,6 +186,11 @@ def test_settings_are_read_as_what_they_are():
     assert config.event_weights == {"view": 1.0, "skip": -0.5}
     assert config.seen_events == {"skip", "view"}
     assert config.train_threads == 3
+
+
+@pytest.mark.parametrize(("text", "value"), [("0", None), ("0.0", None), ("0.05", 0.05), ("30", 30)])
+def test_a_half_life_is_more_than_an_hour_or_none(text, value):
+    assert read(HALF_LIFE_DAYS=text).half_life == value
 
 
 def test_the_default_database_is_in_the_instance_folder(tmp_path):
