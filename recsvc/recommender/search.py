@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import sparse
 
 from recsvc.recommender.blend import learn_blend
 from recsvc.recommender.examples import Examples
@@ -196,8 +197,8 @@ def lay_out(matrix: InteractionMatrix, examples: Examples, held_out: HeldOut) ->
 def lay_out_alike(matrix: InteractionMatrix, examples: Examples, like: Ground) -> Ground:
     """The same users and the same held-out items, for a matrix built with another half-life.
 
-    What may be learned is what both matrices have; histories stay as they are, for a web process makes them
-    by the settings, whatever a model was trained with.
+    What may be learned is what both matrices have. Histories hold the same items, each as strong as the
+    half-life leaves it: a version is served with the half-life that it was trained with.
 
     Args:
         matrix: Of the same interactions as that of `like`.
@@ -209,10 +210,19 @@ def lay_out_alike(matrix: InteractionMatrix, examples: Examples, like: Ground) -
     rest = matrix.strengths.multiply(known).tocsr()
     rest.sort_indices()
     parts = (
-        HeldOut(rest, part.user_indexes, part.relevant, part.histories, part.cold_items)
+        HeldOut(rest, part.user_indexes, part.relevant, _histories_by(matrix, part), part.cold_items)
         for part in (like.shown, like.compared, like.judged)
     )
     return Ground(matrix, examples, *parts)
+
+
+def _histories_by(matrix: InteractionMatrix, part: HeldOut) -> sparse.csr_array[Any]:
+    """Histories as another matrix of the same interactions has them, in the order in which they were."""
+    histories = part.histories.copy()
+    owners = np.repeat(part.user_indexes, np.diff(histories.indptr))
+    histories.data = matrix.strengths[owners, histories.indices]
+    histories.eliminate_zeros()
+    return histories
 
 
 @dataclass(frozen=True)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 import pytest
+from scipy import sparse
 
 from recsvc.recommender import search
 from recsvc.recommender.interactions import InteractionMatrix
@@ -91,6 +93,41 @@ def test_another_half_life_is_tried_on_the_same_users_and_items(ground, split, s
     rest = ground.shown.strengths
     assert (alike.shown.strengths != rest * np.float32(0.5)).nnz == 0
     assert np.array_equal(alike.shown.strengths.indices, rest.indices)
+
+
+def test_histories_are_as_a_version_of_that_half_life_would_serve_them(ground, split, shop):
+    """Newest first still; what is not liked by that half-life is not in them, even if nothing is left."""
+    compared = replace(ground.compared, histories=backwards(ground.compared.histories))
+    before = [compared.histories[[place]] for place in range(3)]
+    first, second, third = compared.user_indexes[:3].tolist()
+    dense = shop.strengths.toarray() * np.float32(0.5)
+    dense[first, before[0].indices[1]] = 0
+    dense[second] = 0
+    faded = sparse.csr_array(dense)
+
+    alike = lay_out_alike(
+        replace(split[0], strengths=faded), shop, replace(ground, compared=compared)
+    ).compared.histories
+
+    assert alike[[0]].indices.tolist() == np.delete(before[0].indices, 1).tolist()
+    assert alike[[1]].nnz == 0
+    assert alike[[2]].indices.tolist() == before[2].indices.tolist() != sorted(before[2].indices)
+    assert alike[[2]].data.tolist() == dense[third, before[2].indices].tolist()
+
+
+def backwards(rows):
+    """The same rows, each of which begins where it ended."""
+    order = np.concatenate([np.arange(begin, end)[::-1] for begin, end in pairwise(rows.indptr.tolist())])
+    return sparse.csr_array((rows.data[order], rows.indices[order], rows.indptr), shape=rows.shape)
+
+
+def test_a_history_of_which_nothing_is_left_is_no_obstacle(ground):
+    empty = sparse.csr_array(ground.shown.histories.shape, dtype=np.float32)
+    shown, compared = (replace(part, histories=empty) for part in (ground.shown, ground.compared))
+
+    tried = try_out(replace(ground, shown=shown, compared=compared), {}, limits(), None, lambda: None)
+
+    assert 0 <= tried.quality < 1
 
 
 def test_only_voices_whose_limits_changed_are_fitted_again(ground):
