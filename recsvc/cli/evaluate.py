@@ -54,9 +54,12 @@ def evaluate(split: str, users: int, seed: int | None, as_json: bool) -> None:
     \b
     latest  the last fifth of what each user likes
     last    the one item that each user came to like last
-    time    the youngest fifth of all likes: nothing of the future is learned from
+    time    the youngest fifth of all likes: what came to be liked after one moment is not learned from
     users   users whom the training has never seen: their first likes are shown, the last fifth asked for
     items   a tenth of the items made cold, and ranked among themselves: only features tell of them
+
+    With time, something of the future is known all the same: how strong older likes are, and how old, is
+    told by all that was done with the same item, later too.
 
     Intervals are of 95 %, from a bootstrap over users. How fits differ from run to run is not in them: with
     TRAIN_THREADS above 1 LightFM's do, whatever the seed. The exit code is 1 where there is too little data.

@@ -180,11 +180,12 @@ def hold_out_after(
     most_users: int,
     seed: int,
 ) -> HeldOut:
-    """Holds out all that anybody came to like after one moment: nothing of the future is learned from.
+    """Holds out all that anybody came to like after one moment.
 
     A pair is as old as its first interaction, of whatever event. One from before the moment is learned from
-    with its full strength, to which interactions after the moment may have added: strengths are summed up
-    over time before they are split. What is asked for is what was new to a user.
+    with its full strength, to which interactions after the moment may have added, and with the age of its
+    last: both are of the matrix, which is made before it is split. So the inner order of the rest, and what
+    is popular lately, know a little of the future. What is asked for is what was new to a user.
 
     Relevant items may be younger than the moment, so that nothing of them was learned.
 
