@@ -85,10 +85,11 @@ def test_a_voice_that_says_the_same_of_all_items_is_left_on_its_scale(history_of
 
 @pytest.mark.parametrize(("items", "said"), [(4_000, 3.3), (40_981, 0.1), (40_981, 1.0986123)])
 def test_rounding_is_not_taken_for_what_tells_items_apart(history_of, items, said):
-    rows = np.full((12, items), said)
-    voices = {"a": Told(rows), "b": Told(np.tile(np.arange(items) % 2, (12, 1)))}
+    rows, is_hot = np.full((12, items + 1), said), np.arange(items + 1) > 0
+    rows[:, 0] = 0  # of a cold item, as with popularity
+    voices = {"a": Told(rows), "b": Told(np.tile(np.arange(items + 1) % 2, (12, 1)))}
 
-    blend = learn(voices, [history_of({user: 1}) for user in range(12)], None)
+    blend = learn(voices, [history_of({user: 1}) for user in range(12)], None, is_hot=is_hot)
 
     assert blend.weights[0, 0] == 0.5
 

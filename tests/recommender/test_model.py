@@ -11,8 +11,10 @@ from recsvc.recommender import model as module
 from recsvc.recommender.model import Model
 from recsvc.recommender.relations import Relations
 from recsvc.recommender.selection import Selection
+from recsvc.recommender.voices.als import AlternatingLeastSquares
 from recsvc.recommender.voices.neighbours import Neighbours
 from recsvc.recommender.voices.popularity import Popularity
+from recsvc.recommender.voices.svd import TruncatedSVD
 
 NOTHING = np.empty(0, np.intp)
 
@@ -416,17 +418,24 @@ def test_with_related_voices_of_no_weight_they_still_find_candidates(
 
 @pytest.fixture
 def little_related(model_of, hybrid_of, popularity_of) -> Model:
-    """2,000 items, the first the most popular: 0 is related to 1, and of one taste with 1990."""
+    """2,000 items, the first the most popular: 0 is related to 1500, and of one taste with 1990.
+
+    Of the other voices of factors one is shorter than LightFM, and not heard, and one longer.
+    """
     likes = np.arange(WIDE, 0, -1)
     relations = np.zeros((WIDE, WIDE), np.float32)
-    relations[0, 1] = 1
-    tastes = np.isin(np.arange(WIDE), [0, 1990])[:, None].astype(float)
+    relations[0, 1500] = 1
+    tastes = np.full((WIDE, 2), 0.01)
+    tastes[:, 0] = np.isin(np.arange(WIDE), [0, 1990])
+    nothing, ones = np.zeros((WIDE, 3), np.float32), np.ones(WIDE, np.float32)
     voices = {
+        "als": AlternatingLeastSquares(nothing, ones),
         "lightfm": hybrid_of(tastes),
         "neighbours": neighbours_of(relations),
         "popularity": popularity_of(likes),
+        "svd": TruncatedSVD(nothing[:, :1], ones, ones),
     }
-    return model_of(likes.tolist(), voices, [10, 0.1, 0.001])
+    return model_of(likes.tolist(), voices, [1, 10, 0.1, 0.001, 0])
 
 
 @pytest.mark.parametrize("scored_whole", [50_000, 100])
@@ -434,13 +443,15 @@ def test_where_few_items_are_related_what_a_voice_of_factors_puts_first_is_found
     monkeypatch, little_related, history_of, scored_whole
 ):
     monkeypatch.setattr(module, "_SCORED_WHOLE_IF_FEW", scored_whole)
-    chosen = selection(WIDE, excluded=[0])
+    # The last of which nothing is known.
+    newcomers = little_related.introduce(little_related.foretell([[]]))
+    chosen = selection(WIDE + 1, excluded=[0])
 
-    items, _ = little_related.recommend(history_of({0: 1}), 3, chosen)
-    alike, _ = little_related.similar(0, 2, chosen, little_related.newcomers)
+    items, _ = little_related.recommend(history_of({0: 1}), 3, chosen, newcomers)
+    alike, _ = little_related.similar(0, 2, chosen, newcomers)
 
-    assert items.tolist() == [1990, 1, 2] == brute(little_related, history_of({0: 1}), chosen, 3)
-    assert alike.tolist() == [1990, 1]
+    assert items.tolist() == [1990, 1500, 1]
+    assert alike.tolist() == [1990, 1500]
 
 
 # --- alike
@@ -457,13 +468,17 @@ def test_what_is_alike_to_a_hot_item_is_what_it_adds_to_scores(model_of, popular
     assert scores.tolist() == [1.5, 1]  # and nothing of popularity
 
 
-@pytest.mark.parametrize("weights", [[0, 1], [0, 0]])
-def test_where_no_voice_that_reads_histories_is_heard_what_is_alike_is_found_by_one(
-    model_of, popularity_of, weights
+@pytest.mark.parametrize("weights", [[0, 0, 1], [0, 0, 0]])
+def test_where_no_voice_that_reads_histories_is_heard_who_likes_both_says_what_is_alike(
+    model_of, hybrid_of, popularity_of, weights
 ):
     related = neighbours_of([[0, 1, 3, 2], [1, 0, 0, 0], [0, 0, 0, 0], [0, 0, 0, 0]])
-    likes = [5, 4, 3, 2]
-    model = model_of(likes, {"neighbours": related, "popularity": popularity_of(likes)}, weights)
+    voices = {
+        "lightfm": hybrid_of([[1], [3], [1], [2]]),
+        "neighbours": related,
+        "popularity": popularity_of([5, 4, 3, 2]),
+    }
+    model = model_of([5, 4, 3, 2], voices, weights)
 
     items, _ = model.similar(0, 3, selection(4, excluded=[0]), model.newcomers)
 
@@ -486,6 +501,15 @@ def test_what_is_unlike_an_item_comes_before_what_nothing_is_known_of(model_of, 
     items, _ = model.similar(0, 4, selection(5, excluded=[0]), model.newcomers)
 
     assert items.tolist() == [2, 4, 1, 3]
+
+
+def test_a_cold_item_is_alike_to_a_hot_one_by_its_features(model_of, hybrid_of):
+    hybrid = hybrid_of([[1], [2], [0.5]], item_features=[[2, 0]])
+    model = model_of([3, 0, 2], {"lightfm": hybrid}, [1], slopes=[1], item_feature_keys=[50])
+
+    items, _ = model.similar(0, 2, selection(3, excluded=[0]), model.newcomers)
+
+    assert items.tolist() == [1, 2]
 
 
 def test_what_is_alike_to_a_cold_item_is_what_has_an_embedding_in_its_direction(model_of, hybrid_of):
