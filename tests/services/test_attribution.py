@@ -17,7 +17,7 @@ from recsvc.services.experiments import compare, is_treated, user_hash
 from recsvc.services.importing import Request, import_path
 from recsvc.services.ingestion import NewInteraction, record_batch
 from recsvc.services.privacy import erase_user, merge_user
-from recsvc.services.recommending import Filters, for_session, for_user, popular
+from recsvc.services.recommending import Filters, for_session, for_user, for_users, popular
 from recsvc.services.serving import Serving, serving
 from recsvc.storage.database import write_transaction
 from recsvc.storage.models import ShownRecommendation, now
@@ -240,6 +240,24 @@ def test_users_are_split_by_their_id_and_stay_where_they_are(experimenting, two_
     assert 150 < list(served.values()).count(two_versions[0]) < 250
     experimenting.extensions["recsvc.serving"] = Serving()
     assert {user: for_user(user, Filters(k=1)).model_version for user in served} == served
+
+
+def test_one_side_of_a_newsletter_may_have_a_half_life_and_the_other_none(
+    make_app, context, trained, train_in
+):
+    url, first = context.config["SQLALCHEMY_DATABASE_URI"], serving().view().version
+    with make_app(url, half_life_days=30.0).app_context():
+        versions = first, train_in().model_version
+    readers = [f"crime-reader-{number}" for number in range(12)]
+
+    with make_app(url, experiment=Experiment(*versions, share=0.5)).app_context():
+        serving().refresh()
+        together = for_users(readers, Filters(k=3))
+
+        assert {answer.model_version for answer in together} == set(versions)
+        assert [answer.items for answer in together] == [
+            for_user(user, Filters(k=3)).items for user in readers
+        ]
 
 
 def test_who_has_no_id_gets_the_active_version(experimenting, two_versions):
