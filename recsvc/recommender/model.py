@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -22,6 +23,8 @@ from recsvc.recommender.voices.popularity import Popularity
 _SCORED_WHOLE = 1_500  # so many items are scored without a search for candidates
 _SCORED_WHOLE_IF_FEW = 50_000  # the same where few are related, which takes milliseconds
 _RELATED = 200  # candidates related to the history; half of them are few
+_FEW_RELATIONS = 2_000  # of a history's items: the best of the list may be beyond them
+_VIA = 50  # items most related to the history, to see what is related to these
 _POPULAR = 30
 _COLD = 30
 _COMPARED_AT_ONCE = 10_000
@@ -184,16 +187,23 @@ class Model(Scoring):
 
     def _candidates(self, k: int, selection: Selection, prepared: Prepared) -> NDArray[np.intp]:
         choice = len(selection.recommendable) if selection.members is None else len(selection.members)
-        near = self._near(prepared)
-        if choice <= _SCORED_WHOLE or near is None:
+        relations = self._relations(prepared)
+        if choice <= _SCORED_WHOLE or not relations:
             return selection.everything()
         others = [self.popular_first[: _POPULAR + k]]
         if prepared.of_hybrid is not None and len(prepared.newcomers.indexes):
             vector = prepared.of_hybrid.vector
             others.append(prepared.newcomers.best(vector, _COLD + k))
         wanted = max(_RELATED, 2 * k)
+        near = _sum(relations)
         found, related = selection.nearest(near, np.concatenate(others), wanted)
-        return found if 2 * related >= wanted else self._unrelated(found, wanted, selection, prepared)
+        if 2 * related < wanted:
+            return self._unrelated(found, wanted, selection, prepared)
+        _, most_heard = relations[0]
+        if related == wanted and most_heard.relations_read >= _FEW_RELATIONS:
+            return found
+        beyond = most_heard.relations.follow(near, _VIA)
+        return selection.nearest(beyond, found, wanted)[0]
 
     def _unrelated(
         self, found: NDArray[np.intp], wanted: int, selection: Selection, prepared: Prepared
@@ -213,16 +223,23 @@ class Model(Scoring):
         foretold = own[best_places(quickest.score(own), wanted)]
         return np.union1d(found, foretold)
 
-    def _near(self, prepared: Prepared) -> NDArray[np.float32] | None:
-        """How much each item is related to a history, shape (n,); None where no voice tells."""
+    def _relations(self, prepared: Prepared) -> list[tuple[float, RelatedOpinion]]:
+        """Weights and opinions of voices that know what is related to a history, the most heard first."""
         of_voices = [
-            (weight, opinion.near)
+            (weight, opinion)
             for opinion, weight in zip(prepared.opinions.values(), prepared.weights.tolist(), strict=True)
             if isinstance(opinion, RelatedOpinion)
         ]
-        heard = [(np.float32(weight), near) for weight, near in of_voices if weight > 0]
-        if len(heard) > 1:
-            near: NDArray[np.float32] = np.sum([weight * near for weight, near in heard], axis=0)
-            return near
+        of_voices.sort(key=lambda of_voice: -of_voice[0])
         # One voice alone finds candidates even where the blend gives it no weight.
-        return max(of_voices, key=lambda of_voice: of_voice[0])[1] if of_voices else None
+        return [of_voice for of_voice in of_voices if of_voice[0] > 0] or of_voices[:1]
+
+
+def _sum(relations: Sequence[tuple[float, RelatedOpinion]]) -> NDArray[np.float32]:
+    """How much each item is related to a history, shape (n,)."""
+    if len(relations) == 1:
+        return relations[0][1].near
+    near: NDArray[np.float32] = np.sum(
+        [np.float32(weight) * opinion.near for weight, opinion in relations], axis=0
+    )
+    return near

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from recsvc.recommender.examples import History
-from recsvc.recommender.kernels import relate, shares, weighed
+from recsvc.recommender.kernels import best_places, relate, shares, weighed
 from recsvc.recommender.voice import Arrays, Opinion, Voice, checked
 
 _WORK_OF_A_BLOCK = 4_000_000
@@ -34,6 +34,12 @@ class RelatedOpinion(Opinion):
     near: NDArray[np.float32]
     relations: Relations
     history: History
+
+    @property
+    def relations_read(self) -> int:
+        """How many relations the items of the history have, no more than so many being to different items."""
+        bounds, items = self.relations.bounds, self.history.indexes
+        return int((bounds[items + 1] - bounds[items]).sum())
 
     def score(self, items: NDArray[np.intp]) -> NDArray[np.float32]:
         """Looks the sums up."""
@@ -67,6 +73,20 @@ class Relations:
     def opinion(self, history: History) -> RelatedOpinion:
         """What is related to a history."""
         return RelatedOpinion(relate(*self.rows_of(history)), self, history)
+
+    def follow(self, near: NDArray[np.float32], most: int) -> NDArray[np.float32]:
+        """What is related to that which is related: a step further from a history.
+
+        Args:
+            near: float32, shape (n,): how much each item is related.
+            most: How many of the nearest to go on from.
+
+        Returns:
+            float32, shape (n,): sums as of a history of these items, each liked as much as it is near.
+        """
+        via = best_places(near, most)
+        via = via[near[via] > 0]
+        return relate(self.bounds, self.items, self.weights, via, weighed(self.sources, via, near[via]))
 
     def rows_of(self, history: History) -> RowsOfHistory:
         """What kernels need to know of a history and what is related to it."""

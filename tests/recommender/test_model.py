@@ -454,6 +454,41 @@ def test_where_few_items_are_related_what_a_voice_of_factors_puts_first_is_found
     assert alike.tolist() == [1990, 1500]
 
 
+@pytest.fixture
+def a_step_apart(model_of, hybrid_of, popularity_of) -> Model:
+    """2,000 items, the first the most popular: 0 is related to 150 others, one of which is to 1990.
+
+    LightFM puts 1990 first, then 1900, 1899, …; it is heard a hundred times as much as neighbours.
+    """
+    likes = np.arange(WIDE, 0, -1)
+    relations = np.zeros((WIDE, WIDE), np.float32)
+    relations[0, 1_751:1_901] = np.arange(1, 151)
+    relations[1900, 1990] = 1
+    tastes = np.zeros((WIDE, 1))
+    tastes[1_751:1_901, 0] = np.arange(1, 151)
+    tastes[[0, 1990], 0] = 1_000
+    voices = {"lightfm": hybrid_of(tastes), "neighbours": neighbours_of(relations)}
+    return model_of(likes.tolist(), voices, [1, 0.01])
+
+
+@pytest.mark.parametrize("hidden", [[], range(1_751, 1_790)], ids=["with all", "under a filter"])
+def test_what_is_related_only_to_what_is_related_is_found(a_step_apart, history_of, hidden):
+    chosen = selection(WIDE, excluded=[0], hidden=hidden)
+
+    items, _ = a_step_apart.recommend(history_of({0: 1}), 3, chosen)
+
+    assert items.tolist() == [1990, 1900, 1899]
+
+
+def test_who_has_many_relations_is_not_shown_what_is_beyond_them(monkeypatch, a_step_apart, history_of):
+    monkeypatch.setattr(module, "_FEW_RELATIONS", 150)
+    monkeypatch.setattr(module, "_RELATED", 150)
+
+    items, _ = a_step_apart.recommend(history_of({0: 1}), 3, selection(WIDE, excluded=[0]))
+
+    assert items.tolist() == [1900, 1899, 1898]
+
+
 # --- alike
 
 

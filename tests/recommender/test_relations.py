@@ -39,6 +39,21 @@ def test_where_nothing_is_related_all_scores_are_zero(relations, history_of, str
     assert relations.score_all([history_of(strengths)]).tolist() == [[0, 0, 0, 0]]
 
 
+@pytest.mark.parametrize(
+    ("most", "expected"),
+    # Of 3, the nearest, 3 · 2 · row 3; and of 0, which is near by 2, 2 · 1 · row 0.
+    [(1, [6, 6, -6, 0]), (2, [6, 10, -5, 0]), (9, [6, 10, -5, 0])],
+)
+def test_what_is_near_is_followed_from_the_nearest_and_never_from_what_is_not(relations, most, expected):
+    near = np.array([2, -5, 0, 3], np.float32)
+
+    assert relations.follow(near, most).tolist() == expected
+
+
+def test_relations_read_are_those_of_all_items_of_the_history(relations, history_of):
+    assert relations.opinion(history_of({0: 1, 2: 1, 3: -1})).relations_read == 2 + 0 + 3
+
+
 def test_many_histories_are_scored_as_each_alone(relations, history_of):
     histories = [history_of({0: 1.5, 1: 2}), history_of({}), history_of({3: 1, 0: -1}), history_of({2: 1})]
 
