@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -28,7 +29,7 @@ from recsvc.recommender.voices.popularity import Popularity
 
 _SHARE = 0.2
 _SHARE_OF_MANY = 0.1  # where as many users as can be of use are left to judge by
-_FEWEST_ITEMS = 5
+_FEWEST_ITEMS = 2
 _MOST_USERS = 5_000
 _SOME_USERS = 2_000
 _FEWEST_USERS = 20  # fewer say nothing
@@ -71,7 +72,8 @@ def hold_out(matrix: InteractionMatrix, columns: InteractionColumns, seed: int) 
     Returns:
         The split; None where too little can be held out to say anything.
     """
-    for split, fewest in ((hold_out_after, _USERS_IN_TIME), (hold_out_latest, _FEWEST_USERS)):
+    latest = partial(hold_out_latest, at_least_one=False)
+    for split, fewest in ((hold_out_after, _USERS_IN_TIME), (latest, _FEWEST_USERS)):
         # What is chosen is for all of the data: the less of it is held out, the better it suits.
         for share, enough in ((_SHARE_OF_MANY, _MOST_USERS), (_SHARE, fewest)):
             held_out = split(

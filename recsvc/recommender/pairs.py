@@ -179,6 +179,11 @@ def part(share: float, counts: NDArray[Any]) -> NDArray[np.intp]:
     return np.maximum(1, np.rint(share * counts)).astype(np.intp)
 
 
+def part_by_chance(share: float, counts: NDArray[Any], random: np.random.Generator) -> NDArray[np.intp]:
+    """A share of each count, rounded up or down by chance, so that of all it is the share; may be none."""
+    return np.floor(share * counts + random.random(len(counts))).astype(np.intp)
+
+
 def _bounds(counts: NDArray[Any], dtype: Any) -> NDArray[Any]:
     """Where the runs of these lengths begin, and where the last one ends: shape (n + 1,)."""
     bounds = np.zeros(len(counts) + 1, dtype)

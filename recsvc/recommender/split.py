@@ -11,7 +11,17 @@ from scipy import sparse
 
 from recsvc.recommender.interactions import InteractionColumns, InteractionMatrix
 from recsvc.recommender.keys import locate
-from recsvc.recommender.pairs import count_by, date, divide, last, latest, pairs_of, part, without
+from recsvc.recommender.pairs import (
+    count_by,
+    date,
+    divide,
+    last,
+    latest,
+    pairs_of,
+    part,
+    part_by_chance,
+    without,
+)
 
 _AS_LEARNED: sparse.csr_array[Any] = sparse.csr_array(np.empty((0, 0), np.float32))  # told by identity
 
@@ -62,6 +72,7 @@ def hold_out_latest(
     fewest_items: int,
     most_users: int,
     seed: int,
+    at_least_one: bool = True,
 ) -> HeldOut:
     """Holds out what every user came to like last.
 
@@ -71,10 +82,12 @@ def hold_out_latest(
     Args:
         matrix: Built from `columns`.
         columns: All interactions.
-        share: Of a user's liked items, how many to hold out; at least one.
+        share: Of a user's liked items, how many to hold out.
         fewest_items: Users who like fewer items are left whole.
         most_users: How many users to evaluate.
         seed: Chooses the users, and the order of items of the same moment.
+        at_least_one: Of each of them, however much more than the share that is; otherwise of as many as make
+            it the share of all.
 
     Returns:
         The rest, and what was held out of the chosen users.
@@ -82,8 +95,10 @@ def hold_out_latest(
     random = np.random.default_rng(seed)
     everybody = pairs_of(matrix, _users_who_like(fewest_items, matrix))
     moments = date(matrix, columns, everybody, np.maximum)
-    held = latest(everybody, moments, part(share, everybody.counts()), random)
-    chosen = _some(everybody.user_indexes, most_users, random)
+    counts = everybody.counts()
+    wanted = part(share, counts) if at_least_one else part_by_chance(share, counts, random)
+    held = latest(everybody, moments, wanted, random)
+    chosen = _some(everybody.user_indexes[wanted > 0], most_users, random)
     pairs = pairs_of(matrix, chosen)
     of_chosen = np.searchsorted(everybody.positions, pairs.positions)
     histories, relevant = divide(matrix, pairs, moments[of_chosen], held[of_chosen], random)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from recsvc.recommender import fitting
-from recsvc.recommender.examples import Examples
+from recsvc.recommender.examples import Examples, History
 from recsvc.recommender.interactions import EventScale, InteractionColumns, InteractionMatrix, build_matrix
 from recsvc.recommender.model import Model
 from recsvc.recommender.selection import Selection
@@ -28,11 +28,15 @@ LIMITS = dict.fromkeys(voices(), LIMIT)
 SCALE = EventScale(np.ones(1, np.float32), -1, 0, 1)
 
 
-def columns_of(users: int, items: int, *, one_moment: bool = False) -> InteractionColumns:
-    """Each user likes about half of the items of one of two tastes: even users even items."""
+def columns_of(
+    users: int, items: int, *, one_moment: bool = False, each: int | None = None
+) -> InteractionColumns:
+    """Each user likes about half of the items of one of two tastes, or so many: even users even items."""
     random = np.random.default_rng(2)
     alike = np.arange(users)[:, None] % 2 == np.arange(items) % 2
-    liking, liked = np.nonzero(alike & (random.random((users, items)) < 0.5))
+    chance = np.where(alike, random.random((users, items)), 1)
+    chosen = chance < 0.5 if each is None else chance.argsort(axis=1).argsort(axis=1) < each
+    liking, liked = np.nonzero(chosen)
     moments = random.integers(0, 100, len(liking)) * DAY
     return InteractionColumns(
         liking.astype(np.int32),
@@ -250,3 +254,19 @@ def test_where_users_enough_are_left_to_judge_half_as_much_is_held_out(labelled,
 
     assert 1 - held_out.strengths.nnz / matrix.strengths.nnz == pytest.approx(share, abs=0.01)
     assert len(held_out.user_indexes) <= 5_000
+
+
+@pytest.mark.parametrize("each", [2, 4])
+def test_a_shop_whose_users_like_few_items_is_chosen_for_too(labelled, each):
+    columns, matrix, examples = prepared(200, 30, labelled, each=each)
+
+    held_out = fitting.hold_out(matrix, columns, seed=1)
+    choice = fitting.choose(matrix, examples, held_out, {"neighbours": LIMIT, "popularity": LIMIT}, ignore)
+
+    assert held_out.strengths.nnz == pytest.approx(0.8 * matrix.strengths.nnz, rel=0.08)
+    assert np.diff(held_out.strengths.indptr).min() >= 1
+    assert choice.held_out is not None
+    # By neighbours alone who likes even items is told from who likes odd ones.
+    history = History(np.array([0]), np.ones(1, np.float32))
+    model = fitting.fit(matrix, examples, choice.parameters, choice.blend, ignore)
+    assert (model.recommend(history, 5, unseen(model, history))[0] % 2 == 0).all()

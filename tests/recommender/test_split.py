@@ -132,6 +132,20 @@ def test_a_share_is_rounded_but_never_to_nothing():
     assert [len(items) for items in held_out.relevant] == [1, 1]
 
 
+def test_users_with_few_items_lose_one_by_chance_so_that_of_all_it_is_the_share():
+    rows = [(user, item, LIKE, item) for user in range(1_000) for item in range(2)]
+    columns = columns_of(*rows, *((1_000, item, LIKE, item) for item in range(10)))
+
+    matrix, held_out = hold_out(columns, share=0.2, at_least_one=False, most_users=2_000)
+
+    # 0.4 of an item of each of the thousand, whose number deviates by 15.5 from draw to draw; and two items.
+    assert 400 - 62 < len(held_out.user_indexes) - 1 < 400 + 62
+    assert [items.tolist() for items in held_out.relevant[:-1]] == [[1]] * (len(held_out.user_indexes) - 1)
+    assert held_out.relevant[-1].tolist() == [8, 9]
+    assert held_out.strengths.nnz == matrix.strengths.nnz - len(held_out.user_indexes) - 1
+    assert np.diff(held_out.histories.indptr).tolist() == [1] * (len(held_out.user_indexes) - 1) + [8]
+
+
 def test_what_was_done_between_two_looks_at_the_columns_is_not_missed(monkeypatch):
     random = np.random.default_rng(3)
     columns = columns_of(*((u, i, LIKE, t) for u, i, t in random.integers(0, [9, 30, 99], (400, 3)).tolist()))
