@@ -28,6 +28,7 @@ _WEIGHTS: tuple[Parameters, ...] = (
     {"confidence": 30.0, "penalty": 100.0},
     {"confidence": 30.0, "penalty": 30.0},
 )
+_LITTLE_WORK = 200_000_000  # likes times components: all weights are tried again
 _ROWS_A_COMPONENT = 4  # users, or items where they are fewer
 _ITERATIONS = 6
 _STEPS = 2  # of conjugate gradients
@@ -62,6 +63,7 @@ class AlternatingLeastSquares(FoldedInVoice):
     ) -> tuple[Self, Parameters] | None:
         """Tries weights with few components, then what was best, and bolder, with ever more.
 
+        With few, weights are hard to tell apart: where fits take little time, all are tried with more, too.
         Limits may name one `confidence` and one `penalty`, which are then the only weights tried.
         """
         supported = min(int(np.count_nonzero(examples.counts)), len(examples.lengths)) // _ROWS_A_COMPONENT
@@ -84,7 +86,9 @@ class AlternatingLeastSquares(FoldedInVoice):
                     best = quality, voice, parameters
             assert best is not None
             if length != lengths[-1]:
-                rounds.append(_longer(best[2], lengths[later + 1]))
+                longer = lengths[later + 1]
+                again = weights if examples.strengths.nnz * longer <= _LITTLE_WORK else ()
+                rounds.append(_longer(best[2], longer, again))
         assert best is not None
         return best[1], best[2]
 
@@ -213,10 +217,12 @@ def _numbers(liked: int) -> Numbers:
     )
 
 
-def _longer(parameters: Parameters, components: int) -> list[Parameters]:
+def _longer(parameters: Parameters, components: int, others: Sequence[Parameters]) -> list[Parameters]:
     # With more components less is lost to a greater confidence.
     bolder = {
         "confidence": 2 * parameters["confidence"],
         "penalty": 2 * parameters["penalty"],
     }
-    return [{**parameters, "components": components}, {**parameters, **bolder, "components": components}]
+    tries = [{**parameters, "components": components}, {**parameters, **bolder, "components": components}]
+    tries += [{"components": components, **of_try} for of_try in others]
+    return [of_try for place, of_try in enumerate(tries) if of_try not in tries[:place]]

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from recsvc.recommender.examples import Examples
+from recsvc.recommender.voices import als
 from recsvc.recommender.voices.als import AlternatingLeastSquares
 
 PARAMETERS = {"components": 8, "confidence": 3.0, "penalty": 5.0}
@@ -161,7 +162,15 @@ def test_no_more_components_are_used_than_settings_allow(shop):
     assert parameters["components"] == 64  # 280 items that somebody likes are not enough for 256
 
 
-def test_the_best_weights_and_bolder_ones_are_tried_with_more_components(examples_of):
+@pytest.mark.parametrize(
+    ("little_work", "with_more"),
+    [(0, [3.0, 6.0]), (10**9, [3.0, 6.0, 10.0, 30.0, 30.0])],
+    ids=["where it takes long", "and others once more where it takes little"],
+)
+def test_the_best_weights_and_bolder_ones_are_tried_with_more_components(
+    monkeypatch, examples_of, little_work, with_more
+):
+    monkeypatch.setattr(als, "_LITTLE_WORK", little_work)
     random = np.random.default_rng(0)
     many: Examples = examples_of(random.random((1030, 1030)) < 0.004)
     many.strengths.sum_duplicates()
@@ -180,5 +189,6 @@ def test_the_best_weights_and_bolder_ones_are_tried_with_more_components(example
         examples_of(likes), judge, {"factors": 256}, lambda done: None
     )
 
-    assert tried == [(64, 10.0), (64, 3.0), (64, 30.0), (64, 30.0), (256, 3.0), (256, 6.0)]
+    assert tried[:4] == [(64, 10.0), (64, 3.0), (64, 30.0), (64, 30.0)]
+    assert tried[4:] == [(256, confidence) for confidence in with_more]
     assert parameters == {"components": 256, "confidence": 3.0, "penalty": 30.0}
