@@ -29,11 +29,12 @@ from recsvc.recommender.voices.popularity import Popularity
 
 _SHARE = 0.2
 _SHARE_OF_MANY = 0.1  # where as many users as can be of use are left to judge by
+_ITEMS = 5  # of who is held out of, where there are users enough
 _FEWEST_ITEMS = 2
 _MOST_USERS = 5_000
 _SOME_USERS = 2_000
 _FEWEST_USERS = 20  # fewer say nothing
-_USERS_IN_TIME = 300  # so many, and the split is by time
+_USERS_ENOUGH = 300  # to split by time, or by those who like some items
 # What part of the time a voice takes, roughly, for a progress bar.
 _EFFORT = {"lightfm": 8.0, "als": 2.0, "svd": 2.0}
 
@@ -64,6 +65,8 @@ class Choice:
 def hold_out(matrix: InteractionMatrix, columns: InteractionColumns, seed: int) -> HeldOut | None:
     """Holds out what the near future brought, where times tell; else what each of some users liked last.
 
+    Of users who like few items only where others are not enough: one of their items is much of what is known.
+
     Args:
         matrix: Built from `columns`.
         columns: All interactions.
@@ -72,15 +75,23 @@ def hold_out(matrix: InteractionMatrix, columns: InteractionColumns, seed: int) 
     Returns:
         The split; None where too little can be held out to say anything.
     """
-    latest = partial(hold_out_latest, at_least_one=False)
-    for split, fewest in ((hold_out_after, _USERS_IN_TIME), (latest, _FEWEST_USERS)):
+    # Of who likes two items, one would be half.
+    by_chance = partial(hold_out_latest, at_least_one=False)
+    for split, fewest_items, fewest in (
+        (hold_out_after, _ITEMS, _USERS_ENOUGH),
+        (hold_out_latest, _ITEMS, _USERS_ENOUGH),
+        (hold_out_after, _FEWEST_ITEMS, _USERS_ENOUGH),
+        (by_chance, _FEWEST_ITEMS, _USERS_ENOUGH),
+        (hold_out_latest, _ITEMS, _FEWEST_USERS),
+        (by_chance, _FEWEST_ITEMS, _FEWEST_USERS),
+    ):
         # What is chosen is for all of the data: the less of it is held out, the better it suits.
         for share, enough in ((_SHARE_OF_MANY, _MOST_USERS), (_SHARE, fewest)):
             held_out = split(
                 matrix,
                 columns,
                 share=share,
-                fewest_items=_FEWEST_ITEMS,
+                fewest_items=fewest_items,
                 most_users=_MOST_USERS,
                 seed=seed,
             )

@@ -29,7 +29,7 @@ SCALE = EventScale(np.ones(1, np.float32), -1, 0, 1)
 
 
 def columns_of(
-    users: int, items: int, *, one_moment: bool = False, each: int | None = None
+    users: int, items: int, *, one_moment: bool = False, each: int | np.ndarray | None = None
 ) -> InteractionColumns:
     """Each user likes about half of the items of one of two tastes, or so many: even users even items."""
     random = np.random.default_rng(2)
@@ -270,3 +270,14 @@ def test_a_shop_whose_users_like_few_items_is_chosen_for_too(labelled, each):
     history = History(np.array([0]), np.ones(1, np.float32))
     model = fitting.fit(matrix, examples, choice.parameters, choice.blend, ignore)
     assert (model.recommend(history, 5, unseen(model, history))[0] % 2 == 0).all()
+
+
+@pytest.mark.parametrize(("short", "judges"), [(900, "some of both"), (100, "who likes many")])
+def test_users_with_few_items_judge_where_the_others_are_not_enough(labelled, short, judges):
+    each = np.repeat([[10], [2]], [40, short], axis=0)
+    columns, matrix, _ = prepared(40 + short, 30, labelled, one_moment=True, each=each)
+
+    held_out = fitting.hold_out(matrix, columns, seed=1)
+
+    lengths = np.diff(matrix.strengths.indptr)[held_out.user_indexes]
+    assert set(lengths.tolist()) == ({2, 10} if judges == "some of both" else {10})
