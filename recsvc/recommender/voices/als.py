@@ -28,7 +28,7 @@ _WEIGHTS: tuple[Parameters, ...] = (
     {"confidence": 30.0, "penalty": 100.0},
     {"confidence": 30.0, "penalty": 30.0},
 )
-_LITTLE_WORK = 200_000_000  # likes times components: all weights are tried again
+_LITTLE_WORK = 120_000_000  # likes times components: all weights are tried again
 _ROWS_A_COMPONENT = 4  # users, or items where they are fewer
 _ITERATIONS = 6
 _STEPS = 2  # of conjugate gradients
