@@ -41,6 +41,7 @@ Written = TypeVar("Written")
 logger = structlog.get_logger(__name__)
 
 _TRIED_AGAIN_EVERY = 2.0  # seconds
+_MODE_TRIED_AGAIN_EVERY = 0.01  # seconds
 _DEADLOCK_DETECTED = "40P01"
 _DEADLOCKS = 3  # in a row, after which the fourth is told
 
@@ -96,7 +97,8 @@ def prepare_engine(app: Flask, engine: Engine) -> None:
         connection.isolation_level = None
         # SQLite's own LIKE takes É and é for two letters.
         connection.create_function("casefold", 1, _casefold, deterministic=True)
-        for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON"):
+        _write_ahead(connection)
+        for pragma in ("synchronous=NORMAL", "foreign_keys=ON"):
             connection.execute(f"PRAGMA {pragma}")
 
     @event.listens_for(engine, "begin")
@@ -108,6 +110,20 @@ def prepare_engine(app: Flask, engine: Engine) -> None:
             connection.exec_driver_sql(f"PRAGMA foreign_keys={checks}")
             connection.info["foreign_keys"] = checks
         connection.exec_driver_sql(f"BEGIN {options.get('sqlite_begin', 'DEFERRED')}")
+
+
+def _write_ahead(connection: sqlite3.Connection) -> None:
+    # Of several that would change a new file's mode at once SQLite refuses all but one, and lets none wait.
+    (milliseconds,) = connection.execute("PRAGMA busy_timeout").fetchone()
+    give_up_at = time.monotonic() + milliseconds / 1000
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode=WAL")
+            return
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() > give_up_at:
+                raise
+            time.sleep(_MODE_TRIED_AGAIN_EVERY)
 
 
 def _casefold(text: str | None) -> str | None:

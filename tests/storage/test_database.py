@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sqlite3
 import threading
 import time
 from datetime import UTC, datetime
@@ -40,6 +41,32 @@ def test_sqlite_writes_ahead_waits_and_keeps_foreign_keys(make_app, sqlite_url):
         assert pragma("journal_mode") == "wal"
         assert pragma("busy_timeout") == 3_000
         assert pragma("foreign_keys") == 1
+
+
+def test_of_a_new_sqlite_file_that_another_is_changing_a_connection_waits_for_its_turn(make_app, tmp_path):
+    file = tmp_path / "new.db"
+    other = sqlite3.connect(file, isolation_level=None, check_same_thread=False)
+    other.execute("BEGIN IMMEDIATE")
+    releasing = threading.Timer(0.3, other.rollback)
+    releasing.start()
+
+    with make_app(f"sqlite:///{file}").app_context():
+        assert pragma("journal_mode") == "wal"
+    releasing.join()
+    other.close()
+
+
+def test_a_new_sqlite_file_that_another_keeps_is_told_as_locked_in_time(make_app, tmp_path):
+    file = tmp_path / "new.db"
+    other = sqlite3.connect(file, isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+
+    with (
+        make_app(f"sqlite:///{file}", database_timeout=0.2).app_context(),
+        pytest.raises(OperationalError, match="database is locked"),
+    ):
+        pragma("journal_mode")
+    other.close()
 
 
 def test_what_was_read_before_a_write_is_of_its_transaction_where_the_database_lets_it(context):
