@@ -29,7 +29,7 @@ from recsvc.recommender.voices.popularity import Popularity
 
 _SHARE = 0.2
 _SHARE_OF_MANY = 0.1  # where as many users as can be of use are left to judge by
-_ITEMS = 5  # of who is held out of, where there are users enough
+_SOME_ITEMS = 5  # liked by who is held out of, where there are users enough
 _FEWEST_ITEMS = 2
 _MOST_USERS = 5_000
 _SOME_USERS = 2_000
@@ -78,11 +78,11 @@ def hold_out(matrix: InteractionMatrix, columns: InteractionColumns, seed: int) 
     # Of who likes two items, one would be half.
     by_chance = partial(hold_out_latest, at_least_one=False)
     for split, fewest_items, fewest in (
-        (hold_out_after, _ITEMS, _USERS_ENOUGH),
-        (hold_out_latest, _ITEMS, _USERS_ENOUGH),
+        (hold_out_after, _SOME_ITEMS, _USERS_ENOUGH),
+        (hold_out_latest, _SOME_ITEMS, _USERS_ENOUGH),
         (hold_out_after, _FEWEST_ITEMS, _USERS_ENOUGH),
         (by_chance, _FEWEST_ITEMS, _USERS_ENOUGH),
-        (hold_out_latest, _ITEMS, _FEWEST_USERS),
+        (hold_out_latest, _SOME_ITEMS, _FEWEST_USERS),
         (by_chance, _FEWEST_ITEMS, _FEWEST_USERS),
     ):
         # What is chosen is for all of the data: the less of it is held out, the better it suits.

@@ -272,12 +272,22 @@ def test_a_shop_whose_users_like_few_items_is_chosen_for_too(labelled, each):
     assert (model.recommend(history, 5, unseen(model, history))[0] % 2 == 0).all()
 
 
-@pytest.mark.parametrize(("short", "judges"), [(900, "some of both"), (100, "who likes many")])
-def test_users_with_few_items_judge_where_the_others_are_not_enough(labelled, short, judges):
+@pytest.mark.parametrize(("short", "judging"), [(900, {2, 10}), (100, {10})])
+def test_users_with_few_items_judge_where_the_others_are_not_enough(labelled, short, judging):
     each = np.repeat([[10], [2]], [40, short], axis=0)
     columns, matrix, _ = prepared(40 + short, 30, labelled, one_moment=True, each=each)
 
     held_out = fitting.hold_out(matrix, columns, seed=1)
 
     lengths = np.diff(matrix.strengths.indptr)[held_out.user_indexes]
-    assert set(lengths.tolist()) == ({2, 10} if judges == "some of both" else {10})
+    assert set(lengths.tolist()) == judging
+
+
+def test_where_users_like_few_items_times_tell_too_what_the_near_future_brought(labelled):
+    columns, matrix, _ = prepared(1_000, 30, labelled, each=4)
+
+    held_out = fitting.hold_out(matrix, columns, seed=1)
+
+    left, held = moments_of_rest_and_held(columns, matrix, held_out)
+    assert max(left) < min(held)
+    assert len(held_out.user_indexes) >= 300

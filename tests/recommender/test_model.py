@@ -455,7 +455,7 @@ def test_where_few_items_are_related_what_a_voice_of_factors_puts_first_is_found
 
 
 @pytest.fixture
-def a_step_apart(model_of, hybrid_of, popularity_of) -> Model:
+def a_step_apart(model_of, hybrid_of) -> Model:
     """2,000 items, the first the most popular: 0 is related to 150 others, one of which is to 1990.
 
     LightFM puts 1990 first, then 1900, 1899, …; it is heard a hundred times as much as neighbours.
