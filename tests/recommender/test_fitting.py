@@ -272,10 +272,12 @@ def test_a_shop_whose_users_like_few_items_is_chosen_for_too(labelled, each):
     assert (model.recommend(history, 5, unseen(model, history))[0] % 2 == 0).all()
 
 
-@pytest.mark.parametrize(("short", "judging"), [(900, {2, 10}), (100, {10})])
-def test_users_with_few_items_judge_where_the_others_are_not_enough(labelled, short, judging):
-    each = np.repeat([[10], [2]], [40, short], axis=0)
-    columns, matrix, _ = prepared(40 + short, 30, labelled, one_moment=True, each=each)
+@pytest.mark.parametrize(
+    ("others", "short", "judging"), [(40, 900, {2, 10}), (40, 100, {10}), (400, 900, {10})]
+)
+def test_users_with_few_items_judge_where_the_others_are_not_enough(labelled, others, short, judging):
+    each = np.repeat([[10], [2]], [others, short], axis=0)
+    columns, matrix, _ = prepared(others + short, 30, labelled, one_moment=True, each=each)
 
     held_out = fitting.hold_out(matrix, columns, seed=1)
 

@@ -12,6 +12,7 @@ from recsvc.recommender.model import Model
 from recsvc.recommender.relations import Relations
 from recsvc.recommender.selection import Selection
 from recsvc.recommender.voices.als import AlternatingLeastSquares
+from recsvc.recommender.voices.item_weights import ItemWeights
 from recsvc.recommender.voices.neighbours import Neighbours
 from recsvc.recommender.voices.popularity import Popularity
 from recsvc.recommender.voices.svd import TruncatedSVD
@@ -404,11 +405,13 @@ def test_a_cold_item_is_a_candidate_in_a_large_catalogue(monkeypatch, shop_model
     assert items.tolist().index(290) < 135
 
 
-def test_with_related_voices_of_no_weight_they_still_find_candidates(
-    model_of, wide, popularity_of, history_of
-):
-    voices = dict(wide.voices)
-    model = model_of(wide.likes.tolist(), voices, [0, 1])
+@pytest.mark.parametrize("others", [{}, {"item_weights": ItemWeights}], ids=["one", "two"])
+def test_related_voices_of_no_weight_still_find_candidates(monkeypatch, model_of, wide, history_of, others):
+    relations = wide.voices["neighbours"].relations
+    voices = {name: kind(relations) for name, kind in others.items()} | dict(wide.voices)
+    model = model_of(wide.likes.tolist(), voices, [0] * (len(voices) - 1) + [1])
+    # Nothing is to look at everything.
+    monkeypatch.delattr(Selection, "everything")
 
     items, _ = model.recommend(history_of({5: 1}), 5, selection(WIDE, excluded=[5]))
 
@@ -480,13 +483,38 @@ def test_what_is_related_only_to_what_is_related_is_found(a_step_apart, history_
     assert items.tolist() == [1990, 1900, 1899]
 
 
-def test_who_has_many_relations_is_not_shown_what_is_beyond_them(monkeypatch, a_step_apart, history_of):
-    monkeypatch.setattr(module, "_FEW_RELATIONS", 150)
-    monkeypatch.setattr(module, "_RELATED", 150)
+@pytest.mark.parametrize(
+    ("limits", "expected"),
+    [
+        ({"_FEW_RELATIONS": 150, "_RELATED": 150}, [1900, 1899, 1898]),
+        ({"_FEW_RELATIONS": 151, "_RELATED": 150}, [1990, 1900, 1899]),
+        ({"_FEW_RELATIONS": 150, "_RELATED": 151}, [1990, 1900, 1899]),
+    ],
+    ids=["many relations", "few relations", "few related items"],
+)
+def test_what_is_beyond_is_looked_for_where_few_relations_or_items_were_found(
+    monkeypatch, a_step_apart, history_of, limits, expected
+):
+    for name, number in limits.items():
+        monkeypatch.setattr(module, name, number)
 
     items, _ = a_step_apart.recommend(history_of({0: 1}), 3, selection(WIDE, excluded=[0]))
 
-    assert items.tolist() == [1900, 1899, 1898]
+    assert items.tolist() == expected
+
+
+def test_of_two_voices_of_relations_the_one_that_is_more_heard_leads_further(
+    a_step_apart, model_of, history_of
+):
+    # Its sums are ten thousand times as great, and it counts so little that they do not.
+    strong = np.zeros((WIDE, WIDE), np.float32)
+    strong[0, 1_000:1_200] = 10_000
+    voices = {"item_weights": ItemWeights(neighbours_of(strong).relations), **a_step_apart.voices}
+    model = model_of(a_step_apart.likes.tolist(), voices, [1e-9, 1, 0.01])
+
+    items, _ = model.recommend(history_of({0: 1}), 3, selection(WIDE, excluded=[0]))
+
+    assert items.tolist() == [1990, 1900, 1899]
 
 
 # --- alike
