@@ -12,6 +12,8 @@ from scipy import sparse
 from recsvc.recommender import kernels
 from recsvc.recommender.relations import Relations, blocks
 
+_FEWEST = 10  # relations of an item; what it would lose below that is left to it faintly
+_FAINT = np.float32(0.01)
 _TURNS = 30  # of the power iteration; the radius is a scale, and need not be exact
 
 
@@ -53,7 +55,8 @@ def sharpen(relations: Relations, blurred: NDArray[np.float32], strength: float)
 
     A relation between two items is often no more than that both go with a third. One step of the sharpening
     process of Choi et al. (2023), on relations instead of on a user's scores, so that it costs nothing when a
-    list is made.
+    list is made. Where hardly any of an item's relations would be left, as of one of a genre whose items
+    everybody likes alike, all stay, faintly: nothing else would tell what it is liked together with.
 
     Args:
         relations: Rows of related items.
@@ -61,14 +64,20 @@ def sharpen(relations: Relations, blurred: NDArray[np.float32], strength: float)
         strength: How much of it is subtracted; 0 or more.
 
     Returns:
-        Relations with the entries that are still above 0.
+        Relations with the entries that are still above 0, and the faint ones.
     """
     weights = relations.weights - np.float32(strength) * blurred
+    has_few = np.diff(_bounds(relations, weights > 0)) < _FEWEST
+    is_faint = np.repeat(has_few, np.diff(relations.bounds)) & (weights <= 0)
+    weights[is_faint] = _FAINT * relations.weights[is_faint]
     kept = weights > 0
-    before = np.concatenate([[0], np.cumsum(kept)])
-    return Relations(
-        before[relations.bounds].astype(np.int64), relations.items[kept], weights[kept], relations.sources
-    )
+    return Relations(_bounds(relations, kept), relations.items[kept], weights[kept], relations.sources)
+
+
+def _bounds(relations: Relations, kept: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """Where each item's row begins among those entries that are kept, shape (n + 1,)."""
+    before: NDArray[np.int64] = np.concatenate([[0], np.cumsum(kept)])[relations.bounds]
+    return before
 
 
 def _spectral_radius(matrix: sparse.csr_array[Any]) -> float:

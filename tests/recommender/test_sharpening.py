@@ -46,14 +46,42 @@ def test_what_items_count_for_in_a_history_is_part_of_the_way_through_but_not_of
     assert blur(direct, through, 1) == pytest.approx([1, 4, 0, 0])
 
 
-def test_a_relation_is_left_with_what_does_not_follow_from_others_and_ends_where_nothing_is_left():
+def test_a_relation_is_left_with_what_does_not_follow_from_others():
     direct = relations_of(DIRECT, sources=[1, 2, 3])
 
     sharp = sharpen(direct, np.array([1, 4, 0, 0], np.float32), 0.5)
 
-    assert dense(sharp) == pytest.approx(np.array([[0, 3.5, 0], [5, 0, 0], [0.5, 0, 0]]))
-    assert sharp.items.tolist() == [1, 0, 0]
+    assert dense(sharp) == pytest.approx(np.array([[0, 3.5, 0.01], [5, 0, 0], [0.5, 0, 0]]))
     assert sharp.sources.tolist() == [1, 2, 3]
+
+
+def test_a_relation_of_which_nothing_is_left_ends_where_the_item_keeps_ten_others():
+    many = np.zeros((12, 12))
+    many[0, 1:], many[1, 2:] = 4, 4  # eleven relations, and ten
+    blurred = np.zeros(21, np.float32)
+    blurred[[0, 11]] = 9  # those of items 0 and 1 to the next
+
+    sharp = dense(sharpen(relations_of(many), blurred, 1.0))
+
+    assert sharp[0].tolist() == [0, 0, *[4] * 10]
+    assert sharp[1] == pytest.approx([0, 0, 0.04, *[4] * 9])
+
+
+def test_an_item_with_few_relations_keeps_those_faintly_of_which_nothing_would_be_left():
+    direct = relations_of(DIRECT)
+
+    # Of 0→1 and 0→2 are left 4 - 9/2 and 1 - 4/2, less than nothing; and of 1→0 a half.
+    sharp = sharpen(direct, np.array([9, 4, 9, 0], np.float32), 0.5)
+
+    assert dense(sharp) == pytest.approx(np.array([[0, 0.04, 0.01], [0.5, 0, 0], [0.5, 0, 0]]))
+
+
+def test_an_item_without_relations_stays_without():
+    direct = relations_of([[0, 2, 0], [0, 0, 0], [0, 3, 0]])
+
+    sharp = sharpen(direct, np.array([9, 0], np.float32), 1.0)
+
+    assert dense(sharp) == pytest.approx(np.array([[0, 0.02, 0], [0, 0, 0], [0, 3, 0]]))
 
 
 def test_with_a_strength_of_zero_nothing_changes():
