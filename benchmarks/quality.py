@@ -15,6 +15,7 @@ resident set of one process, reset before each stage on Linux.
 With --left-out, a second training lacks so many of the users; their training items are stored after it. The
 ratio is their Recall@20 by that of the same users when they were trained on. As many users who stayed tell
 what of that is due to there being less to learn from, and to parameters and weights that were chosen anew.
+Those left out are imported last for the first training too: so all others have the same keys in both.
 """
 
 from __future__ import annotations
@@ -177,7 +178,9 @@ def measure(
         names: Of the others, popularity among them.
         settings: Other than the defaults.
     """
-    lists, ours = recommend(split.train, split.asked, {}, settings or {})
+    gone = _some(np.flatnonzero(split.rows >= 0).tolist(), left_out, seed) if left_out else []
+    rest, later = _part(split, gone)
+    lists, ours = recommend({**rest, **later}, split.asked, {}, settings or {})
     if rankings:
         write_pairs(rankings, zip(split.asked, lists, strict=True))
     values = judge(split.numbered(lists)[split.judged], split.relevant)
@@ -191,21 +194,29 @@ def measure(
     result = {"users": len(split.judged), "recsvc": ours | _means(values, seed)}
     result |= {"others": others, "best_other": best}
     if left_out:
-        result["left_out"] = _leave_out(split, values["recall_at_20"], left_out, seed, settings or {})
+        result["left_out"] = _leave_out(split, values["recall_at_20"], gone, seed, settings or {})
     return result
 
 
+def _part(split: Split, gone: Iterable[int]) -> tuple[Pairs, Pairs]:
+    """What is trained on without some of the users judged, and what these have."""
+    later = {user: split.train[user] for user in (split.asked[split.judged[place]] for place in gone)}
+    return {user: items for user, items in split.train.items() if user not in later}, later
+
+
 def _leave_out(
-    split: Split, when_trained: NDArray[np.float64], wanted: int, seed: int, settings: Mapping[str, Any]
+    split: Split,
+    when_trained: NDArray[np.float64],
+    left_out: list[int],
+    seed: int,
+    settings: Mapping[str, Any],
 ) -> dict[str, Any]:
     trained = np.flatnonzero(split.rows >= 0).tolist()
-    left_out = _some(trained, wanted, seed)
-    stayed = _some(sorted({*trained} - {*left_out}), wanted, seed)
-    user_at = [split.asked[place] for place in split.judged]
-    later = {user_at[place]: split.train[user_at[place]] for place in left_out}
-    rest = {user: items for user, items in split.train.items() if user not in later}
+    stayed = _some(sorted({*trained} - {*left_out}), len(left_out), seed)
     chosen = [*left_out, *stayed]
-    lists, told = recommend(rest, [user_at[place] for place in chosen], later, settings)
+    asked = [split.asked[split.judged[place]] for place in chosen]
+    rest, later = _part(split, left_out)
+    lists, told = recommend(rest, asked, later, settings)
     recall = judge(split.numbered(lists), [split.relevant[place] for place in chosen])["recall_at_20"]
     now, of_stayed = recall[: len(left_out)], recall[len(left_out) :]
     return told | {

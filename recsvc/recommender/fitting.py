@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recsvc.recommender.blend import Blend, learn_blend
+from recsvc.recommender.draws import Purpose, chances
 from recsvc.recommender.evaluation import rank_all
 from recsvc.recommender.examples import Examples, History
 from recsvc.recommender.interactions import InteractionColumns, InteractionMatrix
@@ -35,6 +36,8 @@ _MOST_USERS = 5_000
 _SOME_USERS = 2_000
 _FEWEST_USERS = 20  # fewer say nothing
 _USERS_ENOUGH = 300  # to split by time, or by those who like some items
+# Whose likes are held out here are others than those that a version is compared or evaluated by.
+_APART = 1 << 31  # beyond what seeds there are
 # What part of the time a voice takes, roughly, for a progress bar.
 _EFFORT = {"lightfm": 8.0, "als": 2.0, "svd": 2.0}
 
@@ -70,7 +73,7 @@ def hold_out(matrix: InteractionMatrix, columns: InteractionColumns, seed: int) 
     Args:
         matrix: Built from `columns`.
         columns: All interactions.
-        seed: Chooses the users.
+        seed: Chooses the users, for each alike whoever else is there; below 2³¹.
 
     Returns:
         The split; None where too little can be held out to say anything.
@@ -93,7 +96,7 @@ def hold_out(matrix: InteractionMatrix, columns: InteractionColumns, seed: int) 
                 share=share,
                 fewest_items=fewest_items,
                 most_users=_MOST_USERS,
-                seed=seed,
+                seed=_APART + seed,
             )
             if len(held_out.user_indexes) >= enough:
                 return held_out
@@ -128,7 +131,7 @@ def choose(
         histories = _any_histories(examples)
         began = time.perf_counter()
     else:
-        some, others = _divide(held_out, examples.seed)
+        some, others = _divide(held_out, matrix.user_keys[held_out.user_indexes], examples.seed)
         juries = [Jury(examples.histories(part), part.relevant) for part in (some, others)]
         began = time.perf_counter()
         plain = fit_plain(rest, limits, lambda: on_progress(0.0))
@@ -172,9 +175,9 @@ def choose(
     )
 
 
-def _divide(held_out: HeldOut, seed: int) -> tuple[HeldOut, HeldOut]:
+def _divide(held_out: HeldOut, keys: NDArray[np.int32], seed: int) -> tuple[HeldOut, HeldOut]:
     """Those that judge every voice and that the blend is learned by, and those that judge the best."""
-    shuffled = np.random.default_rng(seed).permutation(len(held_out.user_indexes))
+    shuffled = np.argsort(chances(seed, Purpose.JUDGES, keys))
     some, others = np.sort(shuffled[:_SOME_USERS]), np.sort(shuffled[_SOME_USERS:])
     return held_out.of(some), held_out.of(others)
 

@@ -104,20 +104,20 @@ def date(
 
 
 def latest(
-    pairs: Pairs, moments: NDArray[np.int64], wanted: NDArray[np.intp], random: np.random.Generator
+    pairs: Pairs, moments: NDArray[np.int64], wanted: NDArray[np.intp], ties: NDArray[np.float64]
 ) -> NDArray[np.bool_]:
-    """Which pairs are a user's latest; of the same moment, chance decides.
+    """Which pairs are a user's latest.
 
     Args:
         pairs: All liked pairs of some users.
         moments: Of each pair, shape (p,).
         wanted: intp, shape (n,): how many of each user's.
-        random: Breaks ties.
+        ties: Shape (p,): of pairs of the same moment, those with the greater numbers are later.
 
     Returns:
         Shape (p,).
     """
-    return last(pairs, np.lexsort((random.random(len(moments)), moments, pairs.owners())), wanted)
+    return last(pairs, np.lexsort((ties, moments, pairs.owners())), wanted)
 
 
 def last(pairs: Pairs, order: NDArray[np.intp], wanted: NDArray[np.intp]) -> NDArray[np.bool_]:
@@ -134,7 +134,7 @@ def divide(
     pairs: Pairs,
     moments: NDArray[np.int64],
     held: NDArray[np.bool_],
-    random: np.random.Generator,
+    ties: NDArray[np.float64],
 ) -> tuple[sparse.csr_array[Any], list[NDArray[np.intp]]]:
     """Divides users' pairs into histories and held-out items.
 
@@ -143,7 +143,8 @@ def divide(
         pairs: All liked pairs of n users.
         moments: Of each pair, shape (p,).
         held: Shape (p,): which are held out.
-        random: Breaks ties. Where nobody knows the order, that of keys must not pass for it.
+        ties: Shape (p,): of pairs of the same moment, those with the smaller numbers come first. Where nobody
+            knows the order, that of keys must not pass for it.
 
     Returns:
         CSR float32, shape (n, items), each row newest first, as a web process reads it; and for each user the
@@ -151,7 +152,7 @@ def divide(
     """
     strengths = matrix.strengths
     held_counts = count_by(pairs.bounds, held)
-    newest_first = np.lexsort((random.random(len(moments)), ~moments, pairs.owners()))
+    newest_first = np.lexsort((ties, ~moments, pairs.owners()))
     kept = pairs.positions[newest_first[~held[newest_first]]]
     histories = sparse.csr_array(
         (
@@ -179,9 +180,15 @@ def part(share: float, counts: NDArray[Any]) -> NDArray[np.intp]:
     return np.maximum(1, np.rint(share * counts)).astype(np.intp)
 
 
-def part_by_chance(share: float, counts: NDArray[Any], random: np.random.Generator) -> NDArray[np.intp]:
-    """A share of each count, rounded up or down by chance, so that of all it is the share; may be none."""
-    return np.floor(share * counts + random.random(len(counts))).astype(np.intp)
+def part_by_chance(share: float, counts: NDArray[Any], drawn: NDArray[np.float64]) -> NDArray[np.intp]:
+    """A share of each count, rounded up or down by chance, so that of all it is the share; may be none.
+
+    Args:
+        share: From 0 to 1.
+        counts: Shape (n,).
+        drawn: Shape (n,): from 0 to below 1, by chance; the greater, the sooner it is rounded up.
+    """
+    return np.floor(share * counts + drawn).astype(np.intp)
 
 
 def _bounds(counts: NDArray[Any], dtype: Any) -> NDArray[Any]:

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from recsvc.recommender.blend import learn_blend
+from recsvc.recommender.draws import Purpose, chances
 from recsvc.recommender.examples import Examples
 from recsvc.recommender.fitting import assemble
 from recsvc.recommender.interactions import InteractionMatrix
@@ -187,9 +188,8 @@ def lay_out(matrix: InteractionMatrix, examples: Examples, held_out: HeldOut) ->
         held_out: A split of the matrix, of three users at least.
     """
     keys = matrix.user_keys[held_out.user_indexes]
-    chances = np.random.default_rng(examples.seed).random(int(keys.max()) + 1)[keys]
     users = min(len(keys) // 3, _MOST_USERS)
-    parts = np.split(np.argsort(chances, kind="stable"), [users, 2 * users])
+    parts = np.split(np.argsort(chances(examples.seed, Purpose.TRIALS, keys)), [users, 2 * users])
     compared, shown, judged = (held_out.of(np.sort(some)) for some in parts)
     return Ground(matrix, examples, shown, compared, judged)
 

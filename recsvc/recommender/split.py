@@ -9,9 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
+from recsvc.recommender.draws import Purpose, chances
 from recsvc.recommender.interactions import InteractionColumns, InteractionMatrix
 from recsvc.recommender.keys import locate
 from recsvc.recommender.pairs import (
+    Pairs,
     count_by,
     date,
     divide,
@@ -85,23 +87,28 @@ def hold_out_latest(
         share: Of a user's liked items, how many to hold out.
         fewest_items: Users who like fewer items are left whole.
         most_users: How many users to evaluate.
-        seed: Chooses the users, and the order of items of the same moment.
+        seed: Chooses the users, and the order of items of the same moment; for each user alike, whoever else
+            is there.
         at_least_one: Of each of them, however much more than the share that is; otherwise of as many as make
             it the share of all.
 
     Returns:
         The rest, and what was held out of the chosen users.
     """
-    random = np.random.default_rng(seed)
     everybody = pairs_of(matrix, _users_who_like(fewest_items, matrix))
     moments = date(matrix, columns, everybody, np.maximum)
     counts = everybody.counts()
-    wanted = part(share, counts) if at_least_one else part_by_chance(share, counts, random)
-    held = latest(everybody, moments, wanted, random)
-    chosen = _some(everybody.user_indexes[wanted > 0], most_users, random)
+    if at_least_one:
+        wanted = part(share, counts)
+    else:
+        drawn = chances(seed, Purpose.ROUNDING, matrix.user_keys[everybody.user_indexes])
+        wanted = part_by_chance(share, counts, drawn)
+    held = latest(everybody, moments, wanted, _ties(matrix, everybody, seed))
+    chosen = _some(matrix, everybody.user_indexes[wanted > 0], most_users, seed)
     pairs = pairs_of(matrix, chosen)
     of_chosen = np.searchsorted(everybody.positions, pairs.positions)
-    histories, relevant = divide(matrix, pairs, moments[of_chosen], held[of_chosen], random)
+    ties = _ties(matrix, pairs, seed)
+    histories, relevant = divide(matrix, pairs, moments[of_chosen], held[of_chosen], ties)
     return HeldOut(without(matrix, everybody.positions[held]), chosen, relevant, histories)
 
 
@@ -133,11 +140,10 @@ def hold_out_newest(
     Returns:
         The rest, and what was held out; and of which of the users all of that is new: bool, shape (n,).
     """
-    random = np.random.default_rng(seed)
     lengths = np.diff(matrix.strengths.indptr)
     came = np.zeros(len(lengths), dtype=bool)
     came[locate(matrix.user_keys, np.unique(columns.user_keys[since:]))] = True
-    others = _some(np.flatnonzero(~came & (lengths >= max(2, fewest_items))), most_users, random)
+    others = _some(matrix, np.flatnonzero(~came & (lengths >= max(2, fewest_items))), most_users, seed)
     pairs = pairs_of(matrix, np.union1d(np.flatnonzero(came), others))
     received = replace(columns, occurred_at=np.arange(len(columns)))
     firsts = date(matrix, received, pairs, np.minimum)
@@ -146,8 +152,9 @@ def hold_out_newest(
     is_new = (new > 0) & ((new < counts) | (counts >= max(2, fewest_items)))
     is_other = (new == 0) & (counts >= max(2, fewest_items))
 
-    newest = _some(np.flatnonzero(is_new), most_users, random)
-    chosen = np.sort(np.append(newest, _some(np.flatnonzero(is_other), most_users - len(newest), random)))
+    newest = _some(matrix, pairs.user_indexes[is_new], most_users, seed)
+    rest = _some(matrix, pairs.user_indexes[is_other], most_users - len(newest), seed)
+    chosen = np.searchsorted(pairs.user_indexes, np.union1d(newest, rest))
     of_chosen = pairs_of(matrix, pairs.user_indexes[chosen])
     is_of_chosen = np.isin(pairs.owners(), chosen)
     held = last(pairs, np.lexsort((firsts, pairs.owners())), wanted)[is_of_chosen]
@@ -155,9 +162,9 @@ def hold_out_newest(
     first_held = np.where(held, firsts[is_of_chosen], len(columns))
     known = np.minimum.reduceat(first_held, of_chosen.bounds[:-1]) if len(chosen) else first_held
     lasts = date(matrix, columns, of_chosen, np.maximum, by=received.occurred_at, before=known)
-    histories, relevant = divide(matrix, of_chosen, lasts, held, random)
-    rest = without(matrix, of_chosen.positions[held])
-    return HeldOut(rest, of_chosen.user_indexes, relevant, histories), is_new[chosen]
+    histories, relevant = divide(matrix, of_chosen, lasts, held, _ties(matrix, of_chosen, seed))
+    learned = without(matrix, of_chosen.positions[held])
+    return HeldOut(learned, of_chosen.user_indexes, relevant, histories), is_new[chosen]
 
 
 def leave_last_out(
@@ -217,17 +224,17 @@ def hold_out_after(
     Returns:
         What came before the moment, and what the chosen users came to like after it.
     """
-    random = np.random.default_rng(seed)
     everybody = pairs_of(matrix, np.arange(len(matrix.user_keys)))
     firsts = date(matrix, columns, everybody, np.minimum)
     is_after = _youngest(firsts, share)
     after = count_by(everybody.bounds, is_after)
     able = np.flatnonzero((everybody.counts() - after >= fewest_items) & (after > 0))
-    chosen = _some(able, most_users, random)
+    chosen = _some(matrix, able, most_users, seed)
     pairs = pairs_of(matrix, chosen)
     moment = firsts[is_after].min(initial=np.iinfo(np.int64).max)
     lasts = date(matrix, columns, pairs, np.maximum, before=np.full(len(chosen), moment))
-    histories, relevant = divide(matrix, pairs, lasts, is_after[pairs.positions], random)
+    ties = _ties(matrix, pairs, seed)
+    histories, relevant = divide(matrix, pairs, lasts, is_after[pairs.positions], ties)
     return HeldOut(without(matrix, is_after), chosen, relevant, histories)
 
 
@@ -256,12 +263,11 @@ def hold_out_users(
     Returns:
         The other users' interactions — these users' rows are empty — and what was held out.
     """
-    random = np.random.default_rng(seed)
-    chosen = _some(_users_who_like(fewest_items, matrix), most_users, random)
+    chosen = _some(matrix, _users_who_like(fewest_items, matrix), most_users, seed)
     pairs = pairs_of(matrix, chosen)
-    moments = date(matrix, columns, pairs, np.maximum)
-    held = latest(pairs, moments, part(share, pairs.counts()), random)
-    histories, relevant = divide(matrix, pairs, moments, held, random)
+    moments, ties = date(matrix, columns, pairs, np.maximum), _ties(matrix, pairs, seed)
+    held = latest(pairs, moments, part(share, pairs.counts()), ties)
+    histories, relevant = divide(matrix, pairs, moments, held, ties)
     return HeldOut(without(matrix, pairs.positions), chosen, relevant, histories)
 
 
@@ -280,19 +286,19 @@ def hold_out_items(
     Returns:
         The interactions with the other items; the chosen users' cold items; and which items are cold.
     """
-    random = np.random.default_rng(seed)
     strengths = matrix.strengths
     liked = np.unique(strengths.indices)
     wanted = min(int(part(item_share, np.array(len(liked)))), len(liked))
-    cold = np.sort(random.choice(liked, wanted, replace=False)).astype(np.intp)
+    cold = _lowest(liked.astype(np.intp), chances(seed, Purpose.ITEMS, matrix.item_keys[liked]), wanted)
     is_cold = np.zeros(strengths.shape[1], dtype=bool)
     is_cold[cold] = True
     is_held = is_cold[strengths.indices]
     held = count_by(strengths.indptr, is_held)
-    chosen = _some(np.flatnonzero((held > 0) & (held < np.diff(strengths.indptr))), most_users, random)
+    able = np.flatnonzero((held > 0) & (held < np.diff(strengths.indptr)))
+    chosen = _some(matrix, able, most_users, seed)
     pairs = pairs_of(matrix, chosen)
-    lasts = date(matrix, columns, pairs, np.maximum)
-    histories, relevant = divide(matrix, pairs, lasts, is_held[pairs.positions], random)
+    lasts, ties = date(matrix, columns, pairs, np.maximum), _ties(matrix, pairs, seed)
+    histories, relevant = divide(matrix, pairs, lasts, is_held[pairs.positions], ties)
     return HeldOut(without(matrix, is_held), chosen, relevant, histories, cold)
 
 
@@ -314,5 +320,15 @@ def _users_who_like(fewest_items: int, matrix: InteractionMatrix) -> NDArray[np.
     return np.flatnonzero(np.diff(matrix.strengths.indptr) >= max(1, fewest_items))
 
 
-def _some(users: NDArray[np.intp], most: int, random: np.random.Generator) -> NDArray[np.intp]:
-    return np.sort(random.choice(users, min(most, len(users)), replace=False))
+def _some(matrix: InteractionMatrix, users: NDArray[np.intp], most: int, seed: int) -> NDArray[np.intp]:
+    return _lowest(users, chances(seed, Purpose.USERS, matrix.user_keys[users]), min(most, len(users)))
+
+
+def _lowest(indexes: NDArray[np.intp], drawn: NDArray[np.float64], wanted: int) -> NDArray[np.intp]:
+    return np.sort(indexes[np.argsort(drawn)[:wanted]])
+
+
+def _ties(matrix: InteractionMatrix, pairs: Pairs, seed: int) -> NDArray[np.float64]:
+    """What decides between a user's pairs of the same moment, shape (p,)."""
+    users = matrix.user_keys[pairs.user_indexes][pairs.owners()]
+    return chances(seed, Purpose.ORDER, users, matrix.item_keys[matrix.strengths.indices[pairs.positions]])

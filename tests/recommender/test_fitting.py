@@ -12,6 +12,7 @@ from recsvc.recommender.examples import Examples, History
 from recsvc.recommender.interactions import EventScale, InteractionColumns, InteractionMatrix, build_matrix
 from recsvc.recommender.model import Model
 from recsvc.recommender.selection import Selection
+from recsvc.recommender.split import hold_out_latest
 from recsvc.recommender.voices import voices
 
 DAY = 86_400_000_000
@@ -293,3 +294,34 @@ def test_where_users_like_few_items_times_tell_too_what_the_near_future_brought(
     left, held = moments_of_rest_and_held(columns, matrix, held_out)
     assert max(left) < min(held)
     assert len(held_out.user_indexes) >= 300
+
+
+def test_who_chooses_is_drawn_apart_from_who_judges_what_was_chosen(labelled, monkeypatch):
+    monkeypatch.setattr(fitting, "_MOST_USERS", 40)
+    columns, matrix, _ = prepared(400, 30, labelled, one_moment=True)
+
+    choosing = fitting.hold_out(matrix, columns, seed=1).user_indexes
+    evaluated = hold_out_latest(
+        matrix, columns, share=0.1, fewest_items=5, most_users=40, seed=1
+    ).user_indexes
+
+    # By chance a tenth of the forty are among the others: four, with a deviation below two.
+    assert len(choosing) == len(evaluated) == 40
+    assert len({*choosing.tolist()} & {*evaluated.tolist()}) < 4 + 5 * 2
+
+
+def test_who_judges_every_fit_goes_on_to_where_others_have_gone(labelled, monkeypatch):
+    monkeypatch.setattr(fitting, "_SOME_USERS", 40)
+    columns, matrix, examples = prepared(200, 30, labelled, one_moment=True)
+    held_out = fitting.hold_out(matrix, columns, seed=1)
+
+    def judging(left):
+        choice = fitting.choose(matrix, examples, left, {"popularity": LIMIT}, ignore)
+        return {*choice.held_out.user_indexes.tolist()}
+
+    before = judging(held_out)
+    gone = sorted(before)[0]
+    after = judging(held_out.of(np.flatnonzero(held_out.user_indexes != gone)))
+
+    assert len(before) == len(after) == 40
+    assert before - after == {gone}

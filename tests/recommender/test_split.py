@@ -113,6 +113,56 @@ def test_what_is_not_held_out_is_the_history():
     assert held_out.histories.shape == (1, 3)
 
 
+def told_of(matrix, held_out):
+    """What is known of each evaluated user, in its order, and what is asked for, all by keys."""
+    known = items_of(held_out.histories, matrix)
+    asked = [matrix.item_keys[items].tolist() for items in held_out.relevant]
+    return dict(
+        zip(matrix.user_keys[held_out.user_indexes].tolist(), zip(known, asked, strict=True), strict=True)
+    )
+
+
+@pytest.mark.parametrize("at_least_one", [True, False])
+def test_who_comes_or_goes_changes_nothing_for_the_others(at_least_one):
+    # Two fifths of 13 items are 5.2: how many are held out is by chance too. All are of the same moment.
+    likes = [(user, item, LIKE, 5) for user in range(50) for item in range(user % 3, 39, 3)]
+    options = {"share": 0.4, "most_users": 20, "at_least_one": at_least_one}
+
+    before = told_of(*hold_out(columns_of(*likes), **options))
+    gone = sorted(before)[3]
+    after = told_of(
+        *hold_out(columns_of(*(row for row in likes if row[0] != gone), (99, 7, LIKE, 5)), **options)
+    )
+
+    kept = before.keys() & after.keys()
+    assert kept == before.keys() - {gone}
+    assert len(after) == 20
+    assert {user: after[user] for user in kept} == {user: before[user] for user in kept}
+
+
+def test_users_lose_other_items_of_the_same_moment():
+    columns = columns_of(*((user, item, LIKE, 5) for user in range(30) for item in range(10)))
+
+    _, held_out = hold_out(columns, share=0.1, most_users=30)
+
+    assert len({items.item() for items in held_out.relevant}) > 5
+
+
+def test_items_are_cold_whichever_others_are_there():
+    likes = [(user, item, LIKE, 5) for user in range(9) for item in range(40)]
+
+    def cold_without(gone):
+        columns = columns_of(*(row for row in likes if row[1] != gone))
+        matrix, held_out = split_by(hold_out_items, columns, item_share=0.1, most_users=9)
+        return {*matrix.item_keys[held_out.cold_items].tolist()}
+
+    # A tenth of them, to the nearest.
+    before = cold_without(None)
+    warm = min({*range(40)} - before)
+    assert len(before) == 4
+    assert cold_without(warm) == before
+
+
 def test_items_of_one_moment_are_held_out_in_random_order():
     columns = columns_of(*((7, item, LIKE, 5) for item in range(4)))
 

@@ -228,11 +228,11 @@ def test_where_the_newest_counts_most_what_a_visitor_looked_at_last_comes_first(
 
 
 def test_where_the_newest_counts_most_what_a_user_did_last_comes_first(recent, do, ids_for):
-    do("turning", "crime-1")
+    do("turning", "crime-2")
     do("turning", "poetry-1")
     assert ids_for("turning")[0].startswith("poetry")
 
-    do("turning", "crime-2")
+    do("turning", "crime-1")
     assert ids_for("turning")[0].startswith("crime")
 
     assert for_users(["turning"], Filters(k=1))[0].items[0].item_id == ids_for("turning")[0]
