@@ -117,11 +117,7 @@ def latest(
     Returns:
         Shape (p,).
     """
-    return last(pairs, np.lexsort((ties, moments, pairs.owners())), wanted)
-
-
-def last(pairs: Pairs, order: NDArray[np.intp], wanted: NDArray[np.intp]) -> NDArray[np.bool_]:
-    """Which pairs are the last of their user in an order that keeps users together, shape (p,)."""
+    order = np.lexsort((ties, moments, pairs.owners()))
     # Sorted so, every user's pairs stay between the same bounds.
     is_last = np.arange(len(order)) >= np.repeat(pairs.bounds[1:] - wanted, pairs.counts())
     held = np.zeros(len(order), dtype=bool)

@@ -17,7 +17,6 @@ from recsvc.recommender.pairs import (
     count_by,
     date,
     divide,
-    last,
     latest,
     pairs_of,
     part,
@@ -122,11 +121,12 @@ def hold_out_newest(
     most_users: int,
     seed: int,
 ) -> tuple[HeldOut, NDArray[np.bool_]]:
-    """Holds out what some users came to like last, in the order in which it was received.
+    """Holds out what some users came to like last.
 
     Users who came to like something from row `since` on are taken first: all of that is held out of them, or,
-    where there is nothing before it, a share of what they like. Of the others a share is held out. When it
-    happened does not matter: an old purchase that was imported today is new to whoever learned yesterday.
+    where there is nothing before it, a share of what they like. When it happened does not matter: an old
+    purchase that was imported today is new to whoever learned yesterday. Of the others a share is held out,
+    by when it happened: what was imported at once was received in no order that means anything.
 
     Args:
         matrix: Built from `columns`.
@@ -135,19 +135,22 @@ def hold_out_newest(
         share: Of a user's liked items, how many to hold out; at least one.
         fewest_items: Users who like fewer items, and nothing new beside something old, are left whole.
         most_users: From how many users to hold out.
-        seed: Chooses the users.
+        seed: Chooses the users, and the order of items of the same moment.
 
     Returns:
         The rest, and what was held out; and of which of the users all of that is new: bool, shape (n,).
     """
     lengths = np.diff(matrix.strengths.indptr)
     came = np.zeros(len(lengths), dtype=bool)
-    came[locate(matrix.user_keys, np.unique(columns.user_keys[since:]))] = True
+    who_came = np.unique(columns.user_keys[since:])
+    came[locate(matrix.user_keys, who_came)] = True
     others = _some(matrix, np.flatnonzero(~came & (lengths >= max(2, fewest_items))), most_users, seed)
     pairs = pairs_of(matrix, np.union1d(np.flatnonzero(came), others))
-    received = replace(columns, occurred_at=np.arange(len(columns)))
-    firsts = date(matrix, received, pairs, np.minimum)
-    counts, new = pairs.counts(), count_by(pairs.bounds, firsts >= since)
+    # Who came is dated by rows, and the others by microseconds: only moments of one user are compared.
+    moments = np.where(np.isin(columns.user_keys, who_came), np.arange(len(columns)), columns.occurred_at)
+    firsts = date(matrix, replace(columns, occurred_at=moments), pairs, np.minimum)
+    came_now = (firsts >= since) & came[pairs.user_indexes][pairs.owners()]
+    counts, new = pairs.counts(), count_by(pairs.bounds, came_now)
     wanted = np.where((new > 0) & (new < counts), new, part(share, counts))
     is_new = (new > 0) & ((new < counts) | (counts >= max(2, fewest_items)))
     is_other = (new == 0) & (counts >= max(2, fewest_items))
@@ -157,11 +160,11 @@ def hold_out_newest(
     chosen = np.searchsorted(pairs.user_indexes, np.union1d(newest, rest))
     of_chosen = pairs_of(matrix, pairs.user_indexes[chosen])
     is_of_chosen = np.isin(pairs.owners(), chosen)
-    held = last(pairs, np.lexsort((firsts, pairs.owners())), wanted)[is_of_chosen]
+    held = latest(pairs, firsts, wanted, _ties(matrix, pairs, seed))[is_of_chosen]
     # What is known of them by then: of what came with what is held out, or after it, nothing.
-    first_held = np.where(held, firsts[is_of_chosen], len(columns))
+    first_held = np.where(held, firsts[is_of_chosen], np.iinfo(np.int64).max)
     known = np.minimum.reduceat(first_held, of_chosen.bounds[:-1]) if len(chosen) else first_held
-    lasts = date(matrix, columns, of_chosen, np.maximum, by=received.occurred_at, before=known)
+    lasts = date(matrix, columns, of_chosen, np.maximum, by=moments, before=known)
     histories, relevant = divide(matrix, of_chosen, lasts, held, _ties(matrix, of_chosen, seed))
     learned = without(matrix, of_chosen.positions[held])
     return HeldOut(learned, of_chosen.user_indexes, relevant, histories), is_new[chosen]

@@ -78,10 +78,34 @@ def test_of_somebody_new_a_share_is_held_out_all_of_which_is_new():
 
 
 def test_of_others_a_share_is_held_out_none_of_which_is_new():
-    told, left = hold_out((7, 10), (7, 11), (7, 12), (7, 13), (8, 10), since=5)
+    told, left = hold_out((7, 10), (7, 11), (7, 12), (7, 13), (8, 10), since=5, moments=[1, 2, 3, 4, 5])
 
-    assert told == {7: ([10, 11], [12, 13], False)}
+    assert told == {7: ([11, 10], [12, 13], False)}
     assert left == {(7, 10), (7, 11), (8, 10)}
+
+
+def test_of_others_it_is_held_out_what_happened_last_in_whatever_order_it_was_received():
+    told, left = hold_out((7, 10), (7, 11), (7, 12), (7, 13), since=4, moments=[3, 9, 1, 8])
+
+    assert told == {7: ([10, 12], [11, 13], False)}
+    assert left == {(7, 10), (7, 12)}
+
+
+def test_of_what_others_did_at_one_moment_chance_decides_and_not_the_order_of_receipt():
+    found = set()
+    for seed in range(60):
+        told, _ = hold_out((7, 10), (7, 11), (7, 12), since=3, share=0.3, moments=[5] * 3, seed=seed)
+        found.add(tuple(told[7][1]))
+
+    assert found == {(10,), (11,), (12,)}
+
+
+def test_who_came_and_who_did_not_are_dated_each_by_their_own():
+    rows = [(7, 10), (7, 11), (8, 10), (8, 11), (7, 12)]
+
+    told, _ = hold_out(*rows, since=4, moments=[1, 2, 9, 8, 0])
+
+    assert told == {7: ([11, 10], [12], True), 8: ([11], [10], False)}
 
 
 def test_who_only_repeats_or_dislikes_since_is_one_of_the_others():
