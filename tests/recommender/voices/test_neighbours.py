@@ -126,7 +126,8 @@ def test_a_relation_that_follows_from_two_others_is_sharpened_away(examples_of):
     weights = dense(fit(examples_of(likes), source_exponent=0.5, target_exponent=0.5, sharpening=0.4))
 
     assert weights[0, 1] == pytest.approx(side - 0.4 * ends * side / radius, rel=1e-5)
-    assert weights[0, 2] == 0  # e = 0.115 is less than 0.4 s² / radius = 0.4 · 0.26 / 0.78
+    # e = 0.115 is less than 0.4 s² / radius = 0.4 · 0.26 / 0.78; of few relations it stays, faintly.
+    assert weights[0, 2] == pytest.approx(0.01 * ends, rel=1e-5)
     assert ends < 0.4 * side**2 / radius
 
 
