@@ -41,9 +41,9 @@ def chances(seed: int, purpose: Purpose, *keys: NDArray[Any]) -> NDArray[np.floa
     Returns:
         float64, shape (n,), from 0 to below 1; evenly spread, and as if independent of each other.
     """
-    mixed = np.zeros(len(keys[0]), np.uint64)
+    mixed = np.zeros(1, np.uint64)
     for part in (np.array([seed]), np.array([purpose]), *keys):
-        mixed ^= part.astype(np.uint64, copy=False)
+        mixed = mixed ^ part.astype(np.uint64, copy=False)
         mixed += _GOLDEN
         for shift, factor in _MIXES:
             mixed ^= mixed >> shift

@@ -102,12 +102,12 @@ def hold_out_latest(
     else:
         drawn = chances(seed, Purpose.ROUNDING, matrix.user_keys[everybody.user_indexes])
         wanted = part_by_chance(share, counts, drawn)
-    held = latest(everybody, moments, wanted, _ties(matrix, everybody, seed))
+    ties = _ties(matrix, everybody, seed)
+    held = latest(everybody, moments, wanted, ties)
     chosen = _some(matrix, everybody.user_indexes[wanted > 0], most_users, seed)
     pairs = pairs_of(matrix, chosen)
     of_chosen = np.searchsorted(everybody.positions, pairs.positions)
-    ties = _ties(matrix, pairs, seed)
-    histories, relevant = divide(matrix, pairs, moments[of_chosen], held[of_chosen], ties)
+    histories, relevant = divide(matrix, pairs, moments[of_chosen], held[of_chosen], ties[of_chosen])
     return HeldOut(without(matrix, everybody.positions[held]), chosen, relevant, histories)
 
 
@@ -156,18 +156,19 @@ def hold_out_newest(
     is_other = (new == 0) & (counts >= max(2, fewest_items))
 
     newest = _some(matrix, pairs.user_indexes[is_new], most_users, seed)
-    rest = _some(matrix, pairs.user_indexes[is_other], most_users - len(newest), seed)
-    chosen = np.searchsorted(pairs.user_indexes, np.union1d(newest, rest))
+    filling = _some(matrix, pairs.user_indexes[is_other], most_users - len(newest), seed)
+    chosen = np.searchsorted(pairs.user_indexes, np.union1d(newest, filling))
     of_chosen = pairs_of(matrix, pairs.user_indexes[chosen])
     is_of_chosen = np.isin(pairs.owners(), chosen)
-    held = latest(pairs, firsts, wanted, _ties(matrix, pairs, seed))[is_of_chosen]
+    ties = _ties(matrix, pairs, seed)
+    held = latest(pairs, firsts, wanted, ties)[is_of_chosen]
     # What is known of them by then: of what came with what is held out, or after it, nothing.
     first_held = np.where(held, firsts[is_of_chosen], np.iinfo(np.int64).max)
     known = np.minimum.reduceat(first_held, of_chosen.bounds[:-1]) if len(chosen) else first_held
     lasts = date(matrix, columns, of_chosen, np.maximum, by=moments, before=known)
-    histories, relevant = divide(matrix, of_chosen, lasts, held, _ties(matrix, of_chosen, seed))
-    learned = without(matrix, of_chosen.positions[held])
-    return HeldOut(learned, of_chosen.user_indexes, relevant, histories), is_new[chosen]
+    histories, relevant = divide(matrix, of_chosen, lasts, held, ties[is_of_chosen])
+    rest = without(matrix, of_chosen.positions[held])
+    return HeldOut(rest, of_chosen.user_indexes, relevant, histories), is_new[chosen]
 
 
 def leave_last_out(

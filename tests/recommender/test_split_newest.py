@@ -85,10 +85,30 @@ def test_of_others_a_share_is_held_out_none_of_which_is_new():
 
 
 def test_of_others_it_is_held_out_what_happened_last_in_whatever_order_it_was_received():
-    told, left = hold_out((7, 10), (7, 11), (7, 12), (7, 13), since=4, moments=[3, 9, 1, 8])
+    seconds = [3, 9, 1, 8, 7, 2, 5, 4]
+    rows = [(7, 10 + place) for place in range(8)]
 
-    assert told == {7: ([10, 12], [11, 13], False)}
-    assert left == {(7, 10), (7, 12)}
+    told, left = hold_out(*rows, since=8, share=0.25, moments=[second * 1_000_000 for second in seconds])
+
+    assert told == {7: ([14, 16, 17, 10, 15, 12], [11, 13], False)}
+    assert left == {(7, item) for item in (10, 12, 14, 15, 16, 17)}
+
+
+def test_who_comes_or_goes_changes_nothing_for_the_others():
+    # All of one moment, so that chance decides who is asked, for what, and in which order the rest is known.
+    likes = [(user, item) for user in range(30) for item in range(user % 3, 39, 3)]
+
+    def told_without(gone):
+        rows = [row for row in likes if row[0] != gone]
+        return hold_out(*rows, since=len(rows), moments=[5] * len(rows))[0]
+
+    before = told_without(None)
+    gone = sorted(before)[3]
+    after = told_without(gone)
+
+    kept = before.keys() - {gone}
+    assert len(before) == len(after) == 10
+    assert {user: after.get(user) for user in kept} == {user: before[user] for user in kept}
 
 
 def test_of_what_others_did_at_one_moment_chance_decides_and_not_the_order_of_receipt():
