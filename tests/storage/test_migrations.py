@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sqlite3
+import threading
 from datetime import UTC, datetime
 
 import pytest
@@ -45,6 +47,22 @@ def test_migrating_twice_changes_nothing(fresh):
     upgrade()
 
     assert db.session.execute(text("SELECT COUNT(*) FROM catalogue_state")).scalar_one() == 1
+
+
+def test_a_migration_waits_for_another_process_that_writes_to_the_sqlite_file(make_app, tmp_path):
+    file = tmp_path / "new.db"
+    other = sqlite3.connect(file, isolation_level=None, check_same_thread=False)
+    other.execute("PRAGMA journal_mode=WAL")
+    other.execute("BEGIN IMMEDIATE")
+    releasing = threading.Timer(0.5, other.rollback)
+
+    with make_app(f"sqlite:///{file}").app_context():
+        releasing.start()
+        upgrade()
+        assert tables() == set(Base.metadata.tables) | {"alembic_version"}
+
+    releasing.join()
+    other.close()
 
 
 @pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
