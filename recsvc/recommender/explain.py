@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recsvc.recommender import kernels
+from recsvc.recommender.examples import History
 from recsvc.recommender.model import Model
 from recsvc.recommender.scoring import Prepared
 
@@ -30,6 +31,8 @@ def explain(
     items: NDArray[np.intp],
     scores: NDArray[np.float32],
     features_of: Sequence[Sequence[int]],
+    *,
+    longer: History | None = None,
 ) -> list[list[Reason]]:
     """Gives the reasons of each item of a list, the greatest first.
 
@@ -45,6 +48,7 @@ def explain(
         items: Item indexes of the list, shape (c,).
         scores: What they were ranked by, shape (c,).
         features_of: Feature keys of each listed item; read for those that nobody likes yet.
+        longer: The history and, behind it, an item that moves up once another is taken out.
 
     Returns:
         Reasons of each item; their shares add up to 1.
@@ -58,7 +62,11 @@ def explain(
     is_among = np.zeros(len(terms.by_history), dtype=bool)
     is_among[greatest] = True
     places = np.flatnonzero(is_among)
-    without = model.scores_without_each(prepared, places, items, terms)
+    asked, of_asked = prepared, terms
+    if longer is not None:
+        asked = model.prepare(longer, prepared.newcomers)
+        of_asked = model.terms(asked, items)
+    without = model.scores_without_each(asked, places, items, of_asked)
     parts = kernels.parts_of_scores(terms.by_history, terms.by_features, scores, greatest, places, without)
     named, features = len(greatest), len(terms.by_features)
     kinds = ["interaction"] * named + ["history"] + ["user_feature"] * features + ["popular"]

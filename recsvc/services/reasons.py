@@ -61,7 +61,7 @@ def reasons_for(
     """
     features_of = _features_of_cold(view, taste.model, chosen)
     with one_at_a_time:
-        explained = explain(taste.model, prepared, chosen, scores, features_of)
+        explained = explain(taste.model, prepared, chosen, scores, features_of, longer=taste.longer)
     of_items = list(zip(explained, features_of, strict=True))
     interactions = _ids_and_events(view, taste, explained)
     labels = features.labels_of(

@@ -47,6 +47,15 @@ class Taste:
     feature_keys: Sequence[int]
 
     @cached_property
+    def longer(self) -> History | None:
+        """The history and the item that moves up once another is taken out; None where there is none."""
+        if len(self.done.item_keys) <= _HISTORY_FOR_TASTE:
+            return None
+        most = _HISTORY_FOR_TASTE + 1
+        longer = _history(self.model, self.done.item_keys, self.weights, self.history.features, most)
+        return longer if len(longer.indexes) > len(self.history.indexes) else None
+
+    @cached_property
     def item_keys(self) -> list[int]:
         """Of the items of the history."""
         keys: list[int] = self.model.item_keys[self.history.indexes].tolist()
@@ -87,7 +96,7 @@ def taste_of_user(view: ServingView, done: UserHistory, feature_keys: Sequence[i
         feature_keys = [key for key, place in zip(feature_keys, places.tolist(), strict=True) if place >= 0]
         places = places[places >= 0]
     weights = _weights(view.served, done)
-    history = _history(model, done.item_keys, weights, places)
+    history = _history(model, done.item_keys, weights, places, _HISTORY_FOR_TASTE)
     if history.liked:
         was_trained_on = min(done.interaction_keys) <= _watermark(view)
         strategy = PERSONAL if was_trained_on else FOLDED_IN
@@ -103,14 +112,18 @@ def taste_of_session(view: ServingView, item_keys: Sequence[int]) -> Taste | Non
     if view.served is None:
         return None
     model = view.served.model
-    history = _history(model, item_keys, [1.0] * len(item_keys), _NONE)
+    history = _history(model, item_keys, [1.0] * len(item_keys), _NONE, _HISTORY_FOR_TASTE)
     return Taste(FOLDED_IN, model, history, UserHistory(), [], []) if history.liked else None
 
 
 def _history(
-    model: Model, item_keys: Sequence[int], weights: Sequence[float], features: NDArray[np.intp]
+    model: Model,
+    item_keys: Sequence[int],
+    weights: Sequence[float],
+    features: NDArray[np.intp],
+    most: int,
 ) -> History:
-    indexes, strengths = likings(model.item_keys, item_keys, weights, _HISTORY_FOR_TASTE)
+    indexes, strengths = likings(model.item_keys, item_keys, weights, most)
     return History(indexes, strengths, features, model.blend.recency)
 
 

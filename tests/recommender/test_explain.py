@@ -9,7 +9,9 @@ import pytest
 
 from recsvc.recommender.explain import MOST_NAMED, Reason, explain
 from recsvc.recommender.model import Model
+from recsvc.recommender.relations import Relations
 from recsvc.recommender.selection import Selection
+from recsvc.recommender.voices.neighbours import Neighbours
 
 # Of the shop's items, 280 to 289 are liked by nobody; item i has the features i % 5 and 9, as places 0 to 5.
 EVERY = Selection(np.ones(290, dtype=bool), None, np.empty(0, np.intp))
@@ -19,10 +21,10 @@ def features_of(items) -> list[list[int]]:
     return [[item % 5, 9] for item in items.tolist()]
 
 
-def told(model, history, items, features=None, newcomers=None) -> list[list[Reason]]:
+def told(model, history, items, features=None, newcomers=None, *, longer=None) -> list[list[Reason]]:
     prepared = model.prepare(history, newcomers)
     scores = model.scores(prepared, items) if prepared.opinions else model.popularity[items]
-    return explain(model, prepared, items, scores, features or features_of(items))
+    return explain(model, prepared, items, scores, features or features_of(items), longer=longer)
 
 
 @pytest.fixture(scope="module", params=[0.0, 0.75], ids=["all alike", "the newest more"])
@@ -71,6 +73,48 @@ def test_without_a_named_interaction_the_item_scores_less(any_model, some_histor
                     assert any_model.scores(any_model.prepare(shorter), items)[column] < scores[column]
                 named += 1
     assert named > 100
+
+
+def test_where_an_older_item_moves_up_without_a_named_interaction_the_item_scores_less_all_the_same(
+    any_model, some_histories, without
+):
+    named, without_effect = 0, 0
+    for longer in some_histories[:60]:
+        last = len(longer.indexes) - 1
+        history = without(longer, last)
+        if not history.liked:
+            continue
+        items, _ = any_model.recommend(history, 5, EVERY)
+        scores = any_model.scores(any_model.prepare(history), items)
+
+        def falls(column, place, history, items=items, scores=scores):
+            prepared = any_model.prepare(without(history, place))
+            return any_model.scores(prepared, items)[column] < scores[column]
+
+        for column, reasons in enumerate(told(any_model, history, items, longer=longer)):
+            places = [place for because, place, _ in reasons if because == "interaction"]
+            assert all(falls(column, place, longer) for place in places)
+            named += len(places)
+        for column, reasons in enumerate(told(any_model, history, items)):
+            places = [place for because, place, _ in reasons if because == "interaction"]
+            without_effect += sum(not falls(column, place, longer) for place in places)
+    assert named > 100
+    # Asked about the history alone, some are named for which another would stand in.
+    assert without_effect > 0
+
+
+@pytest.mark.parametrize(("of_the_older", "because"), [(0.5, "interaction"), (1, "history"), (2, "history")])
+def test_an_item_is_named_only_if_more_is_related_to_it_than_to_the_older_that_moves_up(
+    model_of, history_of, of_the_older, because
+):
+    # Item 2 is related to item 0 by 1, and to item 1, which stands behind it.
+    bounds, weights = np.array([0, 1, 2, 2]), np.array([1, of_the_older], np.float32)
+    related = Relations(bounds, np.array([2, 2], np.int32), weights, np.ones(3, np.float32))
+    model = model_of([1] * 3, {"neighbours": Neighbours(related)}, [1])
+
+    (reasons,) = told(model, history_of({0: 1}), np.array([2]), longer=history_of({0: 1, 1: 1}))
+
+    assert [reason[0] for reason in reasons] == [because]
 
 
 def test_no_items_have_no_reasons(shop_model, history_of):

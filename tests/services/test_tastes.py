@@ -45,6 +45,36 @@ def test_all_events_of_the_newest_items_count_and_no_other_item(done, monkeypatc
     assert taste.history.strengths == pytest.approx(np.log2([1 + weight["view"], 1 + of_two]))
 
 
+@pytest.mark.parametrize(
+    ("most", "keys", "longer"),
+    [
+        (2, (3, 2, 1, 2, 2, 2), [3, 2, 1]),
+        (1, (3, 2, 1, 2, 2, 2), [3, 2]),
+        (2, (3, 2, 999, 1, 2, 2), None),  # the next is one that the model does not know
+        (3, (3, 2, 1, 2, 2, 2), None),
+        (6, (3, 2, 1, 2, 2, 2), None),
+    ],
+)
+def test_a_taste_knows_which_item_moves_up_once_another_is_taken_out(done, monkeypatch, most, keys, longer):
+    monkeypatch.setattr(tastes, "_HISTORY_FOR_TASTE", most)
+    done = replace(done, item_keys=keys)
+
+    taste = taste_of_user(serving().view(), done, [])
+
+    if longer is None:
+        assert taste.longer is None
+    else:
+        assert taste.model.item_keys[taste.longer.indexes].tolist() == longer
+        assert taste.item_keys == longer[:-1]
+        assert taste.longer.strengths[:-1].tolist() == taste.history.strengths.tolist()
+
+
+def test_of_a_visitor_no_item_moves_up(trained, monkeypatch):
+    monkeypatch.setattr(tastes, "_HISTORY_FOR_TASTE", 1)
+
+    assert taste_of_session(serving().view(), [3, 2]).longer is None
+
+
 def test_the_event_that_says_most_of_an_item_is_named(done):
     assert taste_of_user(serving().view(), done, []).events == {3: "view", 2: PURCHASE, 1: "view"}
 
