@@ -7,13 +7,14 @@ import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
+from itertools import permutations
 
 import numpy as np
 import pytest
 
 from recsvc.errors import NotFoundError
 from recsvc.recommender.model import Model
-from recsvc.services import catalogue
+from recsvc.services import catalogue, tastes
 from recsvc.services.catalogue import ItemContent, put_item, put_items, put_user
 from recsvc.services.recommending import (
     Filters,
@@ -369,6 +370,29 @@ def test_of_what_a_visitor_looked_at_no_event_is_told(trained):
     named = [reason for item in answer.items for reason in item.reasons if reason["because"] == "interaction"]
     assert named
     assert {frozenset(reason) for reason in named} == {frozenset({"because", "share", "item_id"})}
+
+
+def test_without_a_named_interaction_the_score_is_lower_where_an_older_item_moves_up(
+    trained, do, monkeypatch
+):
+    monkeypatch.setattr(tastes, "_HISTORY_FOR_TASTE", 2)
+    histories = list(permutations(["crime-1", "crime-2", "poetry-1", "poetry-4"], 3))
+    for history in histories:
+        oldest, *newest = history
+        for left_out in (None, *newest):
+            user_id = f"{history} without {left_out}"
+            do(user_id, oldest, event="purchase")
+            do(user_id, *(item_id for item_id in newest if item_id != left_out))
+
+    named = 0
+    for history in histories:
+        for item in explained(f"{history} without None", k=10):
+            for because_of in (reason["item_id"] for reason in item.reasons if "item_id" in reason):
+                others = explained(f"{history} without {because_of}", k=16)
+                (score,) = (other.score for other in others if other.item_id == item.item_id)
+                assert score < item.score
+                named += 1
+    assert named > 20
 
 
 def test_without_a_named_interaction_the_item_has_a_lower_score(trained, do):
